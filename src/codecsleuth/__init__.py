@@ -1,0 +1,44 @@
+"""Did this speech pass through a neural audio codec, and of which kind?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from codecsleuth.inference import Analysis, Model
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "analyze", "load_model"]
+
+
+def load_model(name_or_path: str | Path = "compact", *, device: str = "cpu") -> Model:
+    """Load a model by name, or from a weights file.
+
+    Args:
+        name_or_path: ``compact`` (embedded in the package) or the path of a weights file.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+
+    Raises:
+        WeightsError: no such model, or the file is damaged.
+    """
+    from codecsleuth.inference import Model
+
+    return Model.load(name_or_path, device=device)
+
+
+def analyze(audio: str | Path | NDArray[np.float32], sample_rate: int | None = None) -> Analysis:
+    """Analyse one file, or one waveform, with the embedded model.
+
+    Args:
+        audio: a path; or samples, ``(frames,)`` or ``(frames, channels)``.
+        sample_rate: of the samples, in hertz; needed for samples, not allowed for a path.
+
+    Raises:
+        AudioError: the audio cannot be analysed.
+    """
+    return load_model().analyze(audio, sample_rate)

@@ -1,0 +1,98 @@
+"""From a network's logits to calibrated probabilities, likelihood ratios and verdicts.
+
+Calibration is affine on the log-odds (Brümmer and du Preez, "Application-independent evaluation of
+speaker detection", 2006), fitted on clips that the weights have not seen, at even prior odds: the
+calibrated log-odds of ``BIN`` are therefore a natural-log likelihood ratio codec : bona fide.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES
+
+Verdict = Literal["codec", "bona_fide", "inconclusive"]
+FloatArray = NDArray[np.float64]
+
+LN10: Final = math.log(10.0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Affine calibration per task, the decision thresholds, and the limit of the evidence.
+
+    Attributes:
+        bin_scale: factor on the ``BIN`` log-odds codec : bona fide.
+        bin_bias: added to them afterwards (natural log).
+        axis_scale: factor on the logits of each taxonomy task.
+        axis_bias: added to them afterwards, one value per codec class (``Real`` left out).
+        codec_threshold: verdict "codec" at this calibrated probability or above.
+        bona_fide_threshold: verdict "bona fide" at this calibrated probability or below.
+        max_log_odds: calibrated log-odds are limited to plus or minus this, since a few hundred
+            calibration clips cannot support a stronger statement.
+    """
+
+    bin_scale: float = 1.0
+    bin_bias: float = 0.0
+    axis_scale: dict[str, float] = field(default_factory=lambda: dict.fromkeys(AXES, 1.0))
+    axis_bias: dict[str, tuple[float, ...]] = field(
+        default_factory=lambda: {axis: (0.0,) * (len(CLASSES[axis]) - 1) for axis in AXES}
+    )
+    codec_threshold: float = 0.5
+    bona_fide_threshold: float = 0.5
+    max_log_odds: float = 4.0 * LN10
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Calibration:
+        """Read what `to_dict` wrote."""
+        biases = {axis: tuple(bias) for axis, bias in values["axis_bias"].items()}
+        return cls(**{**values, "axis_bias": biases})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the weights file's metadata."""
+        return asdict(self)
+
+    def log_odds(self, bin_logits: FloatArray) -> FloatArray:
+        """Calibrated natural log-odds codec : bona fide of ``(..., 2)`` logits, shape ``(...)``."""
+        raw = bin_logits[..., BIN_CODEC] - bin_logits[..., BIN_BONA_FIDE]
+        limited = np.clip(
+            self.bin_scale * raw + self.bin_bias, -self.max_log_odds, self.max_log_odds
+        )
+        return cast(FloatArray, limited)
+
+    def axis_probabilities(self, axis: str, logits: FloatArray) -> FloatArray:
+        """Probabilities of the codec classes, given that there was a codec.
+
+        Args:
+            axis: ``VQ``, ``AUX`` or ``DEC``.
+            logits: ``(..., classes)`` with ``Real`` first.
+
+        Returns:
+            ``(..., classes - 1)`` that sum to 1.
+        """
+        scores = self.axis_scale[axis] * logits[..., 1:] + np.asarray(self.axis_bias[axis])
+        return softmax(scores)
+
+    def verdict(self, probability: float) -> Verdict:
+        """The decision at a calibrated codec probability."""
+        if probability >= self.codec_threshold:
+            return "codec"
+        if probability <= self.bona_fide_threshold:
+            return "bona_fide"
+        return "inconclusive"
+
+
+def softmax(scores: FloatArray) -> FloatArray:
+    """Softmax over the last axis."""
+    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return cast(FloatArray, shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def sigmoid(log_odds: FloatArray) -> FloatArray:
+    """Probability of natural log-odds."""
+    return cast(FloatArray, 1.0 / (1.0 + np.exp(-log_odds)))

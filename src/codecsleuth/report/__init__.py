@@ -1,0 +1,1 @@
+"""The answer as a Rich table, JSON or CSV."""
