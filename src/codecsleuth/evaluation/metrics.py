@@ -1,0 +1,305 @@
+"""Figures of merit over clips, each for one weighting of the clips or for many at once.
+
+A detection score is a natural log-odds codec : bona fide; higher means codec. Every figure takes
+``weights`` of shape ``(..., clips)`` and gives an array of shape ``(...)``: the figure itself is
+the one with all weights 1 (the default), and a bootstrap is a thousand rows of draw counts in one
+call. A figure that is not defined, because a class has no clips, is NaN and never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+#: Costs and prior of a codec clip in ASVspoof 5 (Wang et al., 2024) for the normalised DCF.
+COST_BONA_FIDE_CALLED_CODEC: Final = 1.0
+COST_CODEC_CALLED_BONA_FIDE: Final = 10.0
+PRIOR_CODEC: Final = 0.05
+ECE_BINS: Final = 15
+_DRAWS_AT_ONCE: Final = 100
+
+
+def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Quotient, NaN where there is nothing to divide by."""
+    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
+    nothing = np.full(shape, np.nan)
+    return cast(FloatArray, np.divide(numerator, denominator, out=nothing, where=denominator != 0))
+
+
+def _weights(weights: FloatArray | None, clips: int) -> FloatArray:
+    return np.ones(clips) if weights is None else np.asarray(weights, dtype=np.float64)
+
+
+def weighted_mean(values: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """Mean of ``(clips,)`` values; NaN over no clips."""
+    weights = _weights(weights, len(values))
+    return _ratio(weights @ np.asarray(values, dtype=np.float64), weights.sum(axis=-1))
+
+
+def error_rates(
+    scores: FloatArray, is_codec: BoolArray, weights: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Both error rates at every threshold that the scores tell apart.
+
+    Clips with equal scores pass a threshold together, so ties give one operating point, not an
+    arbitrary path through them.
+
+    Args:
+        scores: ``(clips,)``.
+        is_codec: ``(clips,)``.
+        weights: ``(..., clips)``.
+
+    Returns:
+        The share of codec clips missed and the share of bona fide clips called codec, each
+        ``(..., points)``, from "all called codec" to "none called codec".
+    """
+    weights = _weights(weights, len(scores))
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    below_codec = _cumulated(weights * is_codec, order, ends)
+    below_real = _cumulated(weights * ~is_codec, order, ends)
+    missed = _ratio(below_codec, below_codec[..., -1:])
+    false_alarms = 1.0 - _ratio(below_real, below_real[..., -1:])
+    return missed, false_alarms
+
+
+def _cumulated(weights: FloatArray, order: IntArray, ends: IntArray) -> FloatArray:
+    """Weight of the clips up to and with each distinct score, a zero first."""
+    sums = np.cumsum(weights[..., order], axis=-1)[..., ends]
+    return np.concatenate([np.zeros_like(sums[..., :1]), sums], axis=-1)
+
+
+def equal_error_rate(
+    scores: FloatArray, is_codec: BoolArray, weights: FloatArray | None = None
+) -> FloatArray:
+    """Where both error rates are equal, on straight lines between the operating points.
+
+    This is the EER of ``sklearn.metrics.roc_curve`` with linear interpolation. It does not depend
+    on the order of clips with equal scores, a constant score gives 0.5, and the convex hull, which
+    would flatter a small test, is not taken.
+    """
+    missed, false_alarms = error_rates(scores, is_codec, weights)
+    gap = missed - false_alarms
+    after = np.argmax(gap >= 0, axis=-1)[..., None]
+    before = np.maximum(after - 1, 0)
+    gap_before, gap_after = _take(gap, before), _take(gap, after)
+    # The gap rises from -1 to 1, so the step at which it reaches 0 is never flat.
+    part = _ratio(-gap_before, gap_after - gap_before)
+    start, end = _take(missed, before), _take(missed, after)
+    return start + part * (end - start)
+
+
+def _take(values: FloatArray, places: IntArray) -> FloatArray:
+    return np.take_along_axis(values, places, axis=-1)[..., 0]
+
+
+def area_under_curve(
+    scores: FloatArray, is_codec: BoolArray, weights: FloatArray | None = None
+) -> FloatArray:
+    """Chance that a codec clip scores above a bona fide clip, ties counted half."""
+    missed, false_alarms = error_rates(scores, is_codec, weights)
+    detected = 1.0 - missed
+    heights = 0.5 * (detected[..., 1:] + detected[..., :-1])
+    return cast(FloatArray, (heights * -np.diff(false_alarms, axis=-1)).sum(axis=-1))
+
+
+def minimum_dcf(
+    scores: FloatArray,
+    is_codec: BoolArray,
+    weights: FloatArray | None = None,
+    *,
+    prior_codec: float = PRIOR_CODEC,
+    cost_false_alarm: float = COST_BONA_FIDE_CALLED_CODEC,
+    cost_miss: float = COST_CODEC_CALLED_BONA_FIDE,
+) -> FloatArray:
+    """Least detection cost over all thresholds, 1 for the better constant answer.
+
+    The defaults are those of ASVspoof 5: codec clips are rare (0.05) and ten times as costly to
+    miss as a bona fide clip is to accuse.
+    """
+    missed, false_alarms = error_rates(scores, is_codec, weights)
+    miss_cost, alarm_cost = cost_miss * prior_codec, cost_false_alarm * (1.0 - prior_codec)
+    costs = miss_cost * missed + alarm_cost * false_alarms
+    return cast(FloatArray, costs.min(axis=-1) / min(miss_cost, alarm_cost))
+
+
+def log_likelihood_ratio_cost(
+    log_odds: FloatArray, is_codec: BoolArray, weights: FloatArray | None = None
+) -> FloatArray:
+    """Cllr in bits (Brümmer and du Preez, 2006): 0 is perfect, 1 is what saying nothing costs.
+
+    Args:
+        log_odds: ``(clips,)`` natural log likelihood ratios codec : bona fide.
+        is_codec: ``(clips,)``.
+        weights: ``(..., clips)``.
+    """
+    weights = _weights(weights, len(log_odds))
+    surprise = np.logaddexp(0.0, np.where(is_codec, -log_odds, log_odds)) / np.log(2.0)
+    codec = _ratio((weights * is_codec) @ surprise, (weights * is_codec).sum(axis=-1))
+    real = _ratio((weights * ~is_codec) @ surprise, (weights * ~is_codec).sum(axis=-1))
+    return 0.5 * (codec + real)
+
+
+def calibration_error(
+    probabilities: FloatArray,
+    came_true: BoolArray,
+    weights: FloatArray | None = None,
+    *,
+    bins: int = ECE_BINS,
+) -> FloatArray:
+    """Expected calibration error over equally wide bins (Guo et al., 2017).
+
+    Args:
+        probabilities: ``(clips,)`` stated probabilities of an event.
+        came_true: ``(clips,)`` whether the event was the case.
+        weights: ``(..., clips)``.
+        bins: how many parts the range 0 to 1 is cut into.
+    """
+    weights = _weights(weights, len(probabilities))
+    places = np.clip((probabilities * bins).astype(np.int64), 0, bins - 1)
+    excess = np.zeros((len(probabilities), bins))
+    excess[np.arange(len(probabilities)), places] = probabilities - came_true
+    return _ratio(np.abs(weights @ excess).sum(axis=-1), weights.sum(axis=-1))
+
+
+def even_prior(is_codec: BoolArray, weights: FloatArray | None = None) -> FloatArray:
+    """Weights under which codec and bona fide clips count equally much, as calibration assumes.
+
+    NaN throughout where one of the two has no clips.
+    """
+    weights = _weights(weights, len(is_codec))
+    codec = (weights * is_codec).sum(axis=-1, keepdims=True)
+    real = (weights * ~is_codec).sum(axis=-1, keepdims=True)
+    return weights * _ratio(np.where(is_codec, real, codec), 2.0 * codec * real)
+
+
+def confusion_matrix(
+    true: IntArray, predicted: IntArray, classes: int, weights: FloatArray | None = None
+) -> FloatArray:
+    """Clips per true class (rows) and predicted class (columns), ``(..., classes, classes)``."""
+    weights = _weights(weights, len(true))
+    cells = np.zeros((len(true), classes * classes))
+    cells[np.arange(len(true)), true * classes + predicted] = 1.0
+    return (weights @ cells).reshape(*weights.shape[:-1], classes, classes)
+
+
+def f1_scores(confusion: FloatArray) -> FloatArray:
+    """F1 per class of ``(..., classes, classes)``; NaN for a class that has no clips."""
+    support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return np.where(support > 0, _ratio(2.0 * hits, support + predicted), np.nan)
+
+
+def weighted_f1(confusion: FloatArray) -> FloatArray:
+    """Mean of F1 weighted by the clips of each class, as in the paper."""
+    support = confusion.sum(axis=-1)
+    total = (np.nan_to_num(f1_scores(confusion)) * support).sum(axis=-1)
+    return _ratio(total, support.sum(axis=-1))
+
+
+def macro_f1(confusion: FloatArray, first: int = 0) -> FloatArray:
+    """Plain mean of F1 over the classes from ``first`` on that have clips.
+
+    A class without clips has no F1; who prints this figure must say which classes those are.
+    """
+    scores = f1_scores(confusion)[..., first:]
+    there = ~np.isnan(scores)
+    return _ratio(np.where(there, scores, 0.0).sum(axis=-1), there.sum(axis=-1).astype(np.float64))
+
+
+def constant_f1(support: FloatArray) -> dict[str, float]:
+    """Best that any constant answer reaches in each F1 figure.
+
+    Args:
+        support: ``(classes,)`` clips of each class.
+    """
+    classes = len(support)
+    confusion = np.zeros((classes, classes, classes))
+    confusion[np.arange(classes), :, np.arange(classes)] = support
+    return {
+        name: float(np.max(figure(confusion))) if support.sum() else np.nan
+        for name, figure in F1_FIGURES.items()
+    }
+
+
+def _macro_f1_codec(confusion: FloatArray) -> FloatArray:
+    return macro_f1(confusion, first=1)
+
+
+#: The figures of a taxonomy task; each takes confusion counts with ``Real`` as class 0.
+F1_FIGURES: Final[Mapping[str, Callable[[FloatArray], FloatArray]]] = {
+    "f1_weighted": weighted_f1,
+    "f1_macro": macro_f1,
+    "f1_macro_codec": _macro_f1_codec,
+}
+
+
+def draw_counts(groups: IntArray, draws: int, seed: int) -> FloatArray:
+    """Bootstrap weights that draw whole groups with replacement, ``(draws, clips)``.
+
+    Versions of one utterance rise and fall together; clips drawn one by one would make intervals
+    too narrow (Field and Welsh, "Bootstrapping clustered data", 2007).
+
+    Args:
+        groups: ``(clips,)`` index of each clip's group, from 0 without gaps.
+        draws: how many.
+        seed: of the random generator.
+    """
+    count = int(groups.max()) + 1
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(0, count, size=(draws, count))
+    flat = drawn + np.arange(draws)[:, None] * count
+    counts = np.bincount(flat.ravel(), minlength=draws * count).reshape(draws, count)
+    return counts[:, groups].astype(np.float64)
+
+
+def intervals(
+    figures: Callable[[FloatArray], Mapping[str, FloatArray]],
+    groups: IntArray,
+    draws: int,
+    seed: int = 0,
+    coverage: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Percentile bootstrap intervals of several figures.
+
+    Args:
+        figures: from weights ``(draws, clips)`` to named figures ``(draws,)``.
+        groups: ``(clips,)`` index of each clip's group.
+        draws: how many.
+        seed: of the random generator.
+        coverage: share of the draws inside the interval.
+
+    Returns:
+        Lower and upper limit per figure, over the draws in which it is defined; NaN if none.
+    """
+    weights = draw_counts(groups, draws, seed)
+    parts = [figures(weights[i : i + _DRAWS_AT_ONCE]) for i in range(0, draws, _DRAWS_AT_ONCE)]
+    return {
+        name: _limits(np.concatenate([part[name] for part in parts]), coverage) for name in parts[0]
+    }
+
+
+def _limits(values: FloatArray, coverage: float) -> tuple[float, float]:
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return np.nan, np.nan
+    lower, upper = np.quantile(values, [0.5 - coverage / 2, 0.5 + coverage / 2])
+    return float(lower), float(upper)
+
+
+def wilson_interval(hits: int, clips: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson, 1927), honest for few clips where a bootstrap is not."""
+    if not clips:
+        return np.nan, np.nan
+    z = 1.959964
+    centre = (hits + z * z / 2) / (clips + z * z)
+    half = z * np.sqrt(hits * (clips - hits) / clips + z * z / 4) / (clips + z * z)
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))

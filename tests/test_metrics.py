@@ -1,0 +1,230 @@
+"""The figures of merit agree with scikit-learn and with counting by hand, ties included."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn import metrics as reference
+
+from codecsleuth.evaluation import metrics
+
+
+def cases(ties: bool) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+    for seed in range(25):
+        generator = np.random.default_rng(seed)
+        clips = int(generator.integers(3, 60))
+        is_codec = np.arange(clips) % 3 == 0
+        scores = generator.normal(size=clips) + 1.2 * is_codec
+        yield (np.round(scores) if ties else scores), is_codec
+
+
+def eer_by_hand(scores: NDArray[np.float64], is_codec: NDArray[np.bool_]) -> float:
+    """Walk over all thresholds and look for the step on which the two error rates cross."""
+    points = []
+    for threshold in [-np.inf, *np.unique(scores)]:
+        called = scores > threshold
+        points.append((np.mean(~called[is_codec]), np.mean(called[~is_codec])))
+    for (miss0, alarm0), (miss1, alarm1) in itertools.pairwise(points):
+        if miss1 >= alarm1:
+            t = (alarm0 - miss0) / ((miss1 - miss0) + (alarm0 - alarm1))
+            return float(miss0 + t * (miss1 - miss0))
+    raise AssertionError
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_eer_agrees_with_counting_and_with_scikit_learn(ties: bool) -> None:
+    for scores, is_codec in cases(ties):
+        eer = float(metrics.equal_error_rate(scores, is_codec))
+        assert eer == pytest.approx(eer_by_hand(scores, is_codec))
+        alarm, hit, _ = reference.roc_curve(is_codec, scores, drop_intermediate=False)
+        grid = np.linspace(0, 1, 200_001)
+        crossing = grid[np.argmin(np.abs(1 - np.interp(grid, alarm, hit) - grid))]
+        assert eer == pytest.approx(crossing, abs=1e-5)
+
+
+def test_eer_does_not_depend_on_the_order_of_tied_clips() -> None:
+    scores, is_codec = np.array([0.0, 0.0, 0.0, 1.0, 1.0]), np.array([1, 0, 0, 0, 1], bool)
+    values = {
+        float(metrics.equal_error_rate(scores[list(p)], is_codec[list(p)]))
+        for p in itertools.permutations(range(5))
+    }
+    assert len(values) == 1
+
+
+def test_eer_of_constant_perfect_and_inverted_scores() -> None:
+    is_codec = np.array([True, False, True, False, False])
+    assert metrics.equal_error_rate(np.zeros(5), is_codec) == pytest.approx(0.5)
+    assert metrics.equal_error_rate(is_codec * 1.0, is_codec) == 0.0
+    assert metrics.equal_error_rate(is_codec * -1.0, is_codec) == 1.0
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_area_agrees_with_scikit_learn(ties: bool) -> None:
+    for scores, is_codec in cases(ties):
+        area = metrics.area_under_curve(scores, is_codec)
+        assert area == pytest.approx(reference.roc_auc_score(is_codec, scores))
+
+
+def test_minimum_cost_agrees_with_trying_every_threshold() -> None:
+    for scores, is_codec in cases(ties=True):
+        tried = [
+            0.05 * 10 * np.mean(scores[is_codec] <= t) + 0.95 * np.mean(scores[~is_codec] > t)
+            for t in [-np.inf, *scores]
+        ]
+        assert metrics.minimum_dcf(scores, is_codec) == pytest.approx(min(tried) / 0.5)
+
+
+def test_cllr_is_in_bits_at_even_odds() -> None:
+    is_codec = np.array([True, False, False])
+    assert metrics.log_likelihood_ratio_cost(np.zeros(3), is_codec) == pytest.approx(1.0)
+    assert metrics.log_likelihood_ratio_cost(np.log([3.0, 3.0, 1 / 3]), is_codec) == pytest.approx(
+        0.5 * np.log2(4 / 3) + 0.25 * (np.log2(4) + np.log2(4 / 3))
+    )
+    huge = metrics.log_likelihood_ratio_cost(np.array([900.0, -900.0, -900.0]), is_codec)
+    assert huge == pytest.approx(0.0)
+
+
+def test_f1_agrees_with_scikit_learn() -> None:
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        true, predicted = generator.integers(0, 4, size=(2, 40))
+        true[:4] = range(4)
+        confusion = metrics.confusion_matrix(true, predicted, 4)
+        assert (confusion == reference.confusion_matrix(true, predicted)).all()
+        assert metrics.f1_scores(confusion) == pytest.approx(
+            reference.f1_score(true, predicted, average=None)
+        )
+        assert metrics.weighted_f1(confusion) == pytest.approx(
+            reference.f1_score(true, predicted, average="weighted")
+        )
+        assert metrics.macro_f1(confusion) == pytest.approx(
+            reference.f1_score(true, predicted, average="macro")
+        )
+        assert metrics.macro_f1(confusion, first=1) == pytest.approx(
+            reference.f1_score(true, predicted, labels=[1, 2, 3], average="macro")
+        )
+
+
+def test_a_class_without_clips_has_no_f1() -> None:
+    confusion = metrics.confusion_matrix(np.array([0, 0, 1]), np.array([0, 2, 1]), 3)
+    assert np.isnan(metrics.f1_scores(confusion)[2])
+    assert metrics.macro_f1(confusion) == pytest.approx((2 / 3 + 1) / 2)
+    assert np.isnan(metrics.macro_f1(np.zeros((3, 3))))
+    assert np.isnan(metrics.weighted_f1(np.zeros((3, 3))))
+
+
+@pytest.mark.parametrize("only", [True, False])
+def test_detection_figures_over_one_class_are_undefined(only: bool) -> None:
+    scores, is_codec = np.array([0.1, 0.2]), np.array([only, only])
+    for figure in (
+        metrics.equal_error_rate,
+        metrics.area_under_curve,
+        metrics.minimum_dcf,
+        metrics.log_likelihood_ratio_cost,
+    ):
+        assert np.isnan(figure(scores, is_codec))
+    assert np.isnan(metrics.calibration_error(scores, is_codec, metrics.even_prior(is_codec)))
+
+
+def test_constant_answers_by_trying_all_of_them() -> None:
+    true = np.repeat([0, 1, 2, 3], [10, 7, 5, 1])
+    answers = [np.full_like(true, c) for c in range(4)]
+    best = metrics.constant_f1(np.bincount(true).astype(float))
+    for name, average, labels in (
+        ("f1_weighted", "weighted", None),
+        ("f1_macro", "macro", None),
+        ("f1_macro_codec", "macro", [1, 2, 3]),
+    ):
+        tried = [
+            reference.f1_score(true, a, average=average, labels=labels, zero_division=0)
+            for a in answers
+        ]
+        assert best[name] == pytest.approx(max(tried))
+
+
+def test_calibration_error_by_hand() -> None:
+    probabilities = np.array([0.1, 0.1, 0.9, 0.9, 1.0])
+    came_true = np.array([False, True, True, True, True])
+    # 0.1 came true in half of its cases; 0.9 and 1.0 share no bin of ten but both always did.
+    error = metrics.calibration_error(probabilities, came_true, bins=10)
+    assert error == pytest.approx((2 * 0.4 + 3 * (1 - (0.9 + 0.9 + 1.0) / 3)) / 5)
+
+
+def test_even_prior_lets_both_labels_weigh_the_same() -> None:
+    is_codec = np.array([True, True, True, False])
+    weights = metrics.even_prior(is_codec)
+    assert weights[is_codec].sum() == pytest.approx(weights[~is_codec].sum())
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_weights_are_the_same_as_repeated_clips(ties: bool) -> None:
+    for scores, is_codec in cases(ties):
+        counts = np.random.default_rng(0).integers(0, 4, size=(5, len(scores)))
+        counts[:, :2] = 1
+        repeated = [(np.repeat(scores, n), np.repeat(is_codec, n)) for n in counts]
+        for figure in (
+            metrics.equal_error_rate,
+            metrics.area_under_curve,
+            metrics.minimum_dcf,
+            metrics.log_likelihood_ratio_cost,
+        ):
+            assert figure(scores, is_codec, counts.astype(float)) == pytest.approx(
+                [float(figure(*clips)) for clips in repeated]
+            )
+
+
+def test_bootstrap_draws_whole_groups() -> None:
+    groups = np.array([0, 0, 1, 1, 1, 2])
+    counts = metrics.draw_counts(groups, 200, seed=1)
+    assert (counts[:, 0] == counts[:, 1]).all()
+    assert (counts[:, 2] == counts[:, 4]).all()
+    assert (counts[:, [0, 2, 5]].sum(axis=1) == 3).all()
+
+
+def test_bootstrap_interval_covers_a_mean_as_theory_says() -> None:
+    values = np.random.default_rng(3).normal(size=400)
+    (limits,) = metrics.intervals(
+        lambda weights: {"mean": metrics.weighted_mean(values, weights)}, np.arange(400), 2000
+    ).values()
+    half = 1.96 * values.std() / 20
+    assert limits == pytest.approx((values.mean() - half, values.mean() + half), abs=0.01)
+
+
+def test_copies_of_a_clip_do_not_narrow_the_interval() -> None:
+    values = np.random.default_rng(3).normal(size=50)
+
+    def width(copies: int) -> float:
+        repeated = np.repeat(values, copies)
+        lower, upper = metrics.intervals(
+            lambda weights: {"mean": metrics.weighted_mean(repeated, weights)},
+            np.repeat(np.arange(50), copies),
+            500,
+        )["mean"]
+        return upper - lower
+
+    assert width(4) == pytest.approx(width(1))
+
+
+def test_same_seed_same_interval() -> None:
+    scores, is_codec = next(cases(ties=False))
+
+    def limits(seed: int) -> dict[str, tuple[float, float]]:
+        return metrics.intervals(
+            lambda w: {"eer": metrics.equal_error_rate(scores, is_codec, w)},
+            np.arange(len(scores)),
+            300,
+            seed,
+        )
+
+    assert limits(1) == limits(1)
+
+
+def test_interval_of_a_share_leaves_room_for_doubt() -> None:
+    lower, upper = metrics.wilson_interval(2, 2)
+    assert (lower, upper) == pytest.approx((0.342, 1.0), abs=1e-3)
+    assert metrics.wilson_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-3)
+    assert np.isnan(metrics.wilson_interval(0, 0)).all()
