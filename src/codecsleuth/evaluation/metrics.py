@@ -63,7 +63,7 @@ def error_rates(
     weights = _weights(weights, len(scores))
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
-    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))[: len(ordered)]
     below_codec = _cumulated(weights * is_codec, order, ends)
     below_real = _cumulated(weights * ~is_codec, order, ends)
     missed = _ratio(below_codec, below_codec[..., -1:])
@@ -278,8 +278,11 @@ def intervals(
         coverage: share of the draws inside the interval.
 
     Returns:
-        Lower and upper limit per figure, over the draws in which it is defined; NaN if none.
+        Lower and upper limit per figure, over the draws in which it is defined; NaN if none. No
+        figures over no clips.
     """
+    if not len(groups):
+        return {}
     weights = draw_counts(groups, draws, seed)
     parts = [figures(weights[i : i + _DRAWS_AT_ONCE]) for i in range(0, draws, _DRAWS_AT_ONCE)]
     return {
