@@ -1,10 +1,19 @@
-"""The axes of neural codec taxonomy (Chen et al., Interspeech 2025, section 3) and their classes."""
+"""The axes of neural codec taxonomy (Chen et al., Interspeech 2025, section 3) and their classes.
+
+The catalogue of codecs and of speech generation systems is the table ``taxonomy.csv`` beside this
+file. A class that is not certain is left empty there.
+"""
 
 from __future__ import annotations
 
+import csv
+import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 #: Classes of each task in the order of the network's logits (the order of the paper's code).
 CLASSES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -21,3 +30,91 @@ TASKS: Final[tuple[str, ...]] = tuple(CLASSES)
 AXES: Final[tuple[str, ...]] = ("VQ", "AUX", "DEC")
 BIN_CODEC: Final = CLASSES["BIN"].index("codec")
 BIN_BONA_FIDE: Final = CLASSES["BIN"].index("bona fide")
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """A codec, or a system that generates speech from codec tokens.
+
+    Attributes:
+        name: the name that answers and tables use.
+        kind: ``codec`` or ``system``.
+        family: the published codec of which it is a version, a retraining or another setting;
+            empty for a system.
+        vq: class on the axis; None where it is not certain.
+        aux: likewise.
+        dec: likewise.
+        aliases: other spellings, the file-name suffixes of CodecFake+ among them.
+    """
+
+    name: str
+    kind: str
+    family: str
+    vq: str | None
+    aux: str | None
+    dec: str | None
+    aliases: tuple[str, ...] = ()
+
+    def class_name(self, axis: str) -> str | None:
+        """Class on ``VQ``, ``AUX`` or ``DEC``; None where it is not certain."""
+        return {"VQ": self.vq, "AUX": self.aux, "DEC": self.dec}[axis]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**vars(self), "aliases": list(self.aliases)}
+
+
+@cache
+def catalogue() -> tuple[CatalogueEntry, ...]:
+    """All codecs, then all systems, each by name."""
+    table = resources.files("codecsleuth").joinpath("taxonomy.csv").read_text(encoding="utf-8")
+    return tuple(_entry(row) for row in csv.DictReader(table.splitlines()))
+
+
+def _entry(row: Mapping[str, str]) -> CatalogueEntry:
+    return CatalogueEntry(
+        name=row["name"],
+        kind=row["kind"],
+        family=row["family"],
+        vq=row["vq"] or None,
+        aux=row["aux"] or None,
+        dec=row["dec"] or None,
+        aliases=tuple(row["aliases"].split("; ")) if row["aliases"] else (),
+    )
+
+
+def find_entries(name: str) -> tuple[CatalogueEntry, ...]:
+    """The entry of that name or alias; if there is none, all of the family of that name.
+
+    Upper and lower case, spaces and punctuation make no difference.
+
+    Returns:
+        One entry, the members of a family, or none.
+    """
+    wanted = _plain(name)
+    if exact := _by_spelling().get(wanted):
+        return (exact,)
+    return tuple(entry for entry in catalogue() if wanted and _plain(entry.family) == wanted)
+
+
+def find_family(name: str) -> str | None:
+    """The family of a codec by any of its spellings; None for a system or an unknown name."""
+    families = {entry.family for entry in find_entries(name)}
+    return families.pop() or None if len(families) == 1 else None
+
+
+def similar_names(name: str) -> list[str]:
+    """Names in the catalogue that a misspelt one may have meant, the likeliest first."""
+    spellings = _by_spelling()
+    close = difflib.get_close_matches(_plain(name), spellings, n=5, cutoff=0.6)
+    return list(dict.fromkeys(spellings[spelling].name for spelling in close))[:3]
+
+
+@cache
+def _by_spelling() -> Mapping[str, CatalogueEntry]:
+    return {_plain(s): entry for entry in catalogue() for s in (entry.name, *entry.aliases)}
+
+
+def _plain(name: str) -> str:
+    """Letters and digits alone, with the plus sign that sets APCodec+ apart from APCodec."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum() or letter == "+")
