@@ -1,1 +1,1 @@
-"""The answer as a Rich table, JSON or CSV."""
+"""The answer as a Rich table, JSON, JSON lines or CSV."""

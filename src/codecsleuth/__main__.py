@@ -1,0 +1,6 @@
+"""``python -m codecsleuth``."""
+
+from codecsleuth.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The command line: a thin client of the library, one file a command.
+
+Nothing heavy is imported until a command runs, so that help is there at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Final
+
+import typer
+
+from codecsleuth import __version__
+from codecsleuth.errors import CodecsleuthError, UsageError
+
+COMMANDS: Final = ("analyze", "evaluate", "train", "taxonomy")
+
+EXIT_INPUT: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+# Typer does not export the class of its usage errors, only this heir of it.
+_ParserError: Final[type[Exception]] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="codecsleuth",
+    help="Did this speech pass through a neural audio codec, and of which kind?",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"codecsleuth {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        raise UsageError("no command given; see codecsleuth --help")
+
+
+for _name in COMMANDS:
+    if find_spec(f"codecsleuth.cli.{_name}"):
+        app.command(_name)(getattr(import_module(f"codecsleuth.cli.{_name}"), _name))
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status; errors are one line each."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status."""
+    try:
+        status = app(arguments, prog_name="codecsleuth", standalone_mode=False)
+        sys.stdout.flush()
+    except _ParserError as error:
+        return complain(_one_line(error.format_message()), EXIT_USAGE)  # type: ignore[attr-defined]
+    except UsageError as error:
+        return complain(str(error), EXIT_USAGE)
+    except CodecsleuthError as error:
+        return complain(str(error), EXIT_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        status = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return EXIT_INPUT
+    if status == EXIT_INTERRUPTED:
+        return complain("interrupted", EXIT_INTERRUPTED)
+    return status if isinstance(status, int) else 0
+
+
+def complain(message: str, status: int) -> int:
+    """Say what is wrong in one line on stderr."""
+    typer.echo(f"codecsleuth: {_one_line(message)}", err=True)
+    return status
+
+
+def _one_line(message: str) -> str:
+    joined = " ".join(message.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
+
+
+def _forget_stdout() -> None:
+    # What is still buffered cannot be delivered; Python would complain of it at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,92 @@
+"""Where output goes: stdout or a file that is never left half written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from codecsleuth.errors import UsageError
+
+
+@dataclass
+class Output:
+    """Text to stdout at once, or to a file in one piece when all of it is there."""
+
+    path: Path | None = None
+    _parts: list[str] = field(default_factory=list)
+
+    @classmethod
+    def checked(cls, path: Path | None, force: bool) -> Output:
+        """Check before the work is done that its result can be written.
+
+        Raises:
+            UsageError: there is such a file and no ``--force``, or it cannot be written.
+        """
+        if path is None:
+            return cls()
+        if path.is_dir():
+            raise UsageError(f"--output {path}: is a folder")
+        if (path.exists() or path.is_symlink()) and not force:
+            raise UsageError(f"--output {path}: already exists; --force overwrites it")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"--output {path}: not a regular file")
+        if not path.parent.is_dir():
+            raise UsageError(f"--output {path}: no such folder {str(path.parent)!r}")
+        if not os.access(path.parent, os.W_OK):
+            raise UsageError(f"--output {path}: the folder cannot be written to")
+        return cls(path)
+
+    def write(self, text: str) -> None:
+        """Take a piece of output; always UTF-8, whatever the terminal's encoding."""
+        if self.path is not None:
+            self._parts.append(text)
+            return
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        sys.stdout.buffer.flush()
+
+    def close(self) -> None:
+        """Put the file in its place.
+
+        Raises:
+            UsageError: it cannot be written after all.
+        """
+        from codecsleuth.weights import write_atomically
+
+        if self.path is None:
+            return
+        try:
+            write_atomically(self.path, "".join(self._parts).encode("utf-8"))
+        except OSError as error:
+            raise UsageError(f"--output {self.path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep decoders written in C from printing to stderr; our own messages still go there."""
+    try:
+        own = sys.stderr.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        own = False
+    if not own:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    usual = sys.stderr
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    sys.stderr = os.fdopen(
+        kept, "w", buffering=1, encoding=usual.encoding, errors="backslashreplace"
+    )
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        sys.stderr.close()
+        sys.stderr = usual

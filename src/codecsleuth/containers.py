@@ -1,0 +1,140 @@
+"""Whether a file ends where its container says: decoders read a truncated file without a word."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import Final
+
+from codecsleuth.errors import AudioError
+
+#: First bytes (offset, magic) of sound files that libsndfile cannot decode.
+_UNSUPPORTED: Final = (
+    (4, b"ftyp", "an MP4/M4A file"),
+    (0, b"\x1aE\xdf\xa3", "a Matroska/WebM file"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a WMA/ASF file"),
+    (0, b"#!AMR", "an AMR file"),
+    (0, b"\xff\xf1", "an AAC file"),
+    (0, b"\xff\xf9", "an AAC file"),
+)
+#: First bytes of sound files that can be decoded.
+_SUPPORTED: Final = (
+    (8, b"WAVE"),
+    (8, b"AIFF"),
+    (8, b"AIFC"),
+    (0, b"fLaC"),
+    (0, b"OggS"),
+    (0, b"ID3"),
+    (0, b"\xff\xfb"),
+    (0, b"\xff\xf3"),
+    (0, b"\xff\xf2"),
+    (0, b"caff"),
+    (0, b".snd"),
+    (0, b"riff\x2e\x91"),
+)
+#: Largest Ogg page: header, 255 lacing values and their 255 bytes each.
+_OGG_PAGE: Final = 27 + 255 + 255 * 255
+#: Sizes from here on are what programs write that stream to a pipe and do not know the length.
+_STREAMED_SIZE: Final = 0x7FFF0000
+
+
+def looks_like_audio(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a sound file."""
+    known = [(offset, magic) for offset, magic, _ in _UNSUPPORTED[:4]]
+    return any(head[offset:].startswith(magic) for offset, magic in (*_SUPPORTED, *known))
+
+
+def read_at(descriptor: int, count: int, position: int) -> bytes:
+    """Read at a position, also where there is no ``pread``."""
+    os.lseek(descriptor, position, os.SEEK_SET)
+    return os.read(descriptor, count)
+
+
+def unsupported_container(descriptor: int) -> str:
+    """Name of the container if it is a known one that cannot be decoded, else nothing."""
+    head = read_at(descriptor, 16, 0)
+    return next((name for at, magic, name in _UNSUPPORTED if head[at:].startswith(magic)), "")
+
+
+def check_complete(descriptor: int, size: int) -> list[str]:
+    """Compare the lengths a container states with the file's size.
+
+    Returns:
+        Remarks for the reader, such as that the header states no length.
+
+    Raises:
+        AudioError: the file is shorter than stated.
+    """
+    head = read_at(descriptor, 12, 0)
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        return _check_chunks(descriptor, size, b"data", ">" if head[:4] == b"RIFX" else "<")
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return _check_chunks(descriptor, size, b"SSND", ">")
+    if head[:4] == b"OggS":
+        return _check_ogg(descriptor, size)
+    return _check_mp3(descriptor, size)
+
+
+def _check_chunks(descriptor: int, size: int, wanted: bytes, order: str) -> list[str]:
+    position, long_size = 12, 0
+    while len(header := read_at(descriptor, 8, position)) == 8:
+        name, length = header[:4], int(struct.unpack(order + "I", header[4:])[0])
+        position += 8
+        if name == b"ds64":
+            long_size = struct.unpack("<Q", read_at(descriptor, 8, position + 8))[0]
+        if name == wanted:
+            stated = long_size if long_size and length == 0xFFFFFFFF else length
+            return _compare(stated, size - position)
+        position += length + length % 2
+    return []
+
+
+def _compare(stated: int, present: int) -> list[str]:
+    if present < stated and _STREAMED_SIZE <= stated <= 0xFFFFFFFF:
+        return ["the header states no length: read to the end of the file"]
+    if stated > present:
+        raise AudioError(
+            "truncated", f"cut short: {stated - present} of {stated} bytes of audio are missing"
+        )
+    if stated == 0 < present:
+        raise AudioError(
+            "truncated", f"not closed properly: the header states no audio, {present} bytes follow"
+        )
+    return []
+
+
+def _check_ogg(descriptor: int, size: int) -> list[str]:
+    tail = read_at(descriptor, 2 * _OGG_PAGE, max(0, size - 2 * _OGG_PAGE))
+    at = tail.rfind(b"OggS\x00")
+    page = tail[at:] if at >= 0 else b""
+    end_of_stream = len(page) >= 27 and bool(page[5] & 4)
+    length = 27 + page[26] + sum(page[27 : 27 + page[26]]) if end_of_stream else 0
+    if not end_of_stream or length > len(page):
+        raise AudioError("truncated", "cut short: the stream's last page is missing")
+    return []
+
+
+def _check_mp3(descriptor: int, size: int) -> list[str]:
+    """Check the byte count in a Xing or Info header, where there is one."""
+    start = _after_id3(read_at(descriptor, 10, 0))
+    frame = read_at(descriptor, 256, start)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    is_mp3 = frame[:1] == b"\xff" and frame[1:2] >= b"\xe0"
+    if not is_mp3 or at < 0 or len(frame) < at + 16:
+        return []
+    flags = struct.unpack(">I", frame[at + 4 : at + 8])[0]
+    if flags & 2:
+        field = at + 8 + 4 * (flags & 1)
+        stated = struct.unpack(">I", frame[field : field + 4])[0]
+        # Encoders disagree by a frame or so on what they count.
+        if stated - (size - start) > max(1024, stated // 50):
+            raise AudioError("truncated", f"cut short: {stated} bytes stated, {size - start} there")
+    return []
+
+
+def _after_id3(head: bytes) -> int:
+    """Where the sound begins behind an ID3v2 tag, whose size has seven bits in a byte."""
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    a, b, c, d = head[6:10]
+    return 10 + (a << 21 | b << 14 | c << 7 | d)

@@ -1,0 +1,151 @@
+"""The answer for machines: the JSON document, JSON lines and CSV.
+
+Their fields are a contract, written down in ``docs/schema/analysis.schema.json``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from codecsleuth import __version__, audio
+from codecsleuth.inference import Analysis, AxisAnswer, FileError, Model
+from codecsleuth.report.summary import Summary
+from codecsleuth.report.words import text
+
+SCHEMA: Final = "codecsleuth/analysis/1"
+_PROBABILITY_DIGITS: Final = 6
+_LR_DIGITS: Final = 4
+_TIME_DIGITS: Final = 4
+
+Result = Analysis | FileError
+
+CSV_COLUMNS: Final = (
+    "path",
+    "status",
+    "verdict",
+    "codec_probability",
+    "log10_lr",
+    "vq",
+    "vq_probability",
+    "aux",
+    "aux_probability",
+    "dec",
+    "dec_probability",
+    "duration_s",
+    "sample_rate",
+    "channels",
+    "format",
+    "bytes",
+    "sha256",
+    "warnings",
+    "error_kind",
+    "error_message",
+)
+
+
+def entry(result: Result) -> dict[str, Any]:
+    """One element of ``results``."""
+    if isinstance(result, FileError):
+        error = {"kind": result.kind, "message": text(result.message)}
+        return {"path": text(result.path), "status": "error", "error": error}
+    return {
+        "path": text(result.path),
+        "status": "ok",
+        "evidence": asdict(result.evidence),
+        "verdict": result.verdict,
+        "codec_probability": _probability(result.codec_probability),
+        "log10_lr": _rounded(result.log10_lr, _LR_DIGITS),
+        "taxonomy": {axis: _axis(answer) for axis, answer in result.taxonomy.items()},
+        "candidates": [],
+        "segments": [
+            {
+                "start_s": _rounded(segment.start_s, _TIME_DIGITS),
+                "end_s": _rounded(segment.end_s, _TIME_DIGITS),
+                "codec_probability": _probability(segment.codec_probability),
+            }
+            for segment in result.segments
+        ],
+        "warnings": list(result.warnings),
+    }
+
+
+def _axis(answer: AxisAnswer) -> dict[str, Any]:
+    return {
+        "label": answer.label,
+        "probability": _probability(answer.probability),
+        "probabilities": {name: _probability(p) for name, p in answer.probabilities.items()},
+    }
+
+
+def _probability(value: float) -> float:
+    return _rounded(value, _PROBABILITY_DIGITS)
+
+
+def _rounded(value: float, digits: int) -> float:
+    return round(value, digits) + 0.0  # turns -0.0 into 0.0
+
+
+def document(results: Sequence[Result], summary: Summary, model: Model) -> str:
+    """The JSON document over all results, ending in a newline."""
+    content = {
+        "schema": SCHEMA,
+        "tool": {"name": "codecsleuth", "version": __version__},
+        "model": {
+            "name": model.name,
+            "version": model.version,
+            "sha256": model.sha256,
+            "tasks": list(model.tasks),
+        },
+        # Only what can change an answer: how the work was spread must not show.
+        "settings": {
+            "sample_rate": audio.SAMPLE_RATE,
+            "window_s": audio.WINDOW_S,
+            "hop_s": audio.HOP_S,
+            "codec_threshold": model.calibration.codec_threshold,
+            "bona_fide_threshold": model.calibration.bona_fide_threshold,
+            "device": model.device,
+        },
+        "summary": summary.to_dict(),
+        "results": [entry(result) for result in results],
+    }
+    return _json(content, indent=2)
+
+
+def json_line(result: Result) -> str:
+    """One result as a line of JSON."""
+    return _json(entry(result))
+
+
+def _json(content: dict[str, Any], indent: int | None = None) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
+
+
+def csv_header() -> str:
+    """The line with the column names."""
+    return _csv([CSV_COLUMNS])
+
+
+def csv_line(result: Result) -> str:
+    """One result as a CSV record."""
+    values = _csv_values(entry(result))
+    return _csv([[values.get(column, "") for column in CSV_COLUMNS]])
+
+
+def _csv_values(item: dict[str, Any]) -> dict[str, Any]:
+    if item["status"] == "error":
+        error = {"error_kind": item["error"]["kind"], "error_message": item["error"]["message"]}
+        return {"path": item["path"], "status": "error", **error}
+    axes = {axis: answer["label"] for axis, answer in item["taxonomy"].items()}
+    sure = {f"{axis}_probability": item["taxonomy"][axis]["probability"] for axis in axes}
+    return {**item, **item["evidence"], **axes, **sure, "warnings": "; ".join(item["warnings"])}
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
