@@ -141,7 +141,7 @@ def test_tables_by_source_kind_and_length() -> None:
     assert set(found.per_source) == {"page0", "page1"}
     assert found.per_source["page0"].bona_fide_clips == 6
     assert found.per_kind["resynthesis"].codec_clips == 36
-    assert list(found.per_length) == ["2 to 3.5 s", "over 3.5 s", "under 2 s"]
+    assert list(found.per_length) == ["under 2 s", "2 to 3.5 s", "3.5 s and over"]
     assert sum(part.codec_clips for part in found.per_length.values()) == 36
 
 

@@ -11,7 +11,6 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -67,6 +66,8 @@ class CatalogueEntry:
 @cache
 def catalogue() -> tuple[CatalogueEntry, ...]:
     """All codecs, then all systems, each by name."""
+    from importlib import resources
+
     table = resources.files("codecsleuth").joinpath("taxonomy.csv").read_text(encoding="utf-8")
     return tuple(_entry(row) for row in csv.DictReader(table.splitlines()))
 

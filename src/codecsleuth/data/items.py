@@ -6,6 +6,7 @@ import csv
 import hashlib
 import math
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.errors import DataError
+from codecsleuth.errors import DataError, UsageError
 from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES
 
 TABLE: Final = "items.csv"
@@ -325,6 +326,20 @@ def source_folds(items: Iterable[Item], folds: int = 5) -> list[list[str]]:
         dealt[fold].append(source)
         loads[fold] += sizes[source]
     return [sorted(sources) for sources in dealt]
+
+
+def fold_sources(items: Iterable[Item], fold: str) -> list[str]:
+    """Sources of one fold, named ``K/N``: the K-th of N, counted from 1; see `source_folds`.
+
+    Raises:
+        UsageError: this is not the name of a fold.
+        DataError: there are fewer sources than folds.
+    """
+    match = re.fullmatch(r"([0-9]{1,3})/([0-9]{1,3})", fold)
+    number, folds = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= number <= folds or folds < 2:
+        raise UsageError(f"--fold {fold!r}: not a fold such as 1/5, the first of five")
+    return source_folds(items, folds)[number - 1]
 
 
 def _source_sizes(items: Sequence[Item]) -> dict[str, NDArray[np.float64]]:

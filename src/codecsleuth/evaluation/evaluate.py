@@ -24,6 +24,7 @@ VERDICTS: Final = ("codec", "inconclusive", "bona_fide")
 _CALLED_CODEC, _CALLED_BONA_FIDE = VERDICTS.index("codec"), VERDICTS.index("bona_fide")
 #: Clip lengths at which tables are split, in seconds.
 LENGTH_EDGES_S: Final = (2.0, 3.5)
+LENGTH_RANGES: Final = ("under 2 s", "2 to 3.5 s", "3.5 s and over")
 NOT_NAMED: Final = "(not named)"
 _BIN_CONSTANT: Final = {"eer": 0.5, "auc": 0.5, "min_dcf": 1.0, "cllr": 1.0}
 
@@ -261,10 +262,10 @@ def evaluate(
     return Evaluation(
         clips=len(scores.items),
         tasks=tasks,
-        per_codec=_parts(answers, lambda item: _codec_name(item), against_all=True),
+        per_codec=_parts(answers, _codec_name, against_all=True),
         per_source=_parts(answers, lambda item: item.source or NOT_NAMED),
         per_kind=_parts(answers, lambda item: item.kind, against_all=True),
-        per_length=_parts(answers, _length_range),
+        per_length=_by_length(answers),
         warnings=tuple(text for task, result in tasks.items() for text in _gaps(task, result)),
     )
 
@@ -274,12 +275,15 @@ def _codec_name(item: Item) -> str:
 
 
 def _length_range(item: Item) -> str:
+    """Range of the clip's length; empty if that is not stated."""
     if item.duration_s is None:
         return ""
-    low, high = LENGTH_EDGES_S
-    if item.duration_s < low:
-        return f"under {low:g} s"
-    return f"{low:g} to {high:g} s" if item.duration_s <= high else f"over {high:g} s"
+    return LENGTH_RANGES[int(np.searchsorted(LENGTH_EDGES_S, item.duration_s, side="right"))]
+
+
+def _by_length(answers: _Answers) -> dict[str, Part]:
+    parts = _parts(answers, _length_range)
+    return {name: parts[name] for name in LENGTH_RANGES if name in parts}
 
 
 def _task_result(

@@ -83,11 +83,16 @@ def score_items(
             return model.logits(item.path)
         except AudioError as error:
             return Unreadable(item, error.kind, str(error))
+        except Exception as error:  # one file's surprise must not cost the other files' scores
+            return Unreadable(item, "internal", f"unexpected {type(error).__name__}: {error}")
         finally:
             advance()
 
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    pool = ThreadPoolExecutor(max_workers=workers)
+    try:
         answers = list(pool.map(score, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
     unreadable = tuple(answer for answer in answers if isinstance(answer, Unreadable))
     pairs = [(i, a) for i, a in zip(items, answers, strict=True) if not isinstance(a, Unreadable)]
     return _table(pairs), unreadable

@@ -1,0 +1,136 @@
+"""Which clips of a data folder are evaluated, and whether the weights know them already."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from codecsleuth.data.items import Item, ItemTable, fold_sources
+from codecsleuth.errors import DataError, UsageError
+
+DEFAULT_SPLIT: Final = "dev"
+_NAMED: Final = 3
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Clips chosen for evaluation.
+
+    Attributes:
+        items: the clips, audio there.
+        missing: clips chosen whose audio is not there.
+        split: the split they are of; None for all splits.
+        sources: the sources they are limited to; None for all.
+        fold: the fold of sources, such as ``1/5``; None if no fold was asked for.
+        left_out: whether the sources are meant to be unknown to the weights.
+    """
+
+    items: tuple[Item, ...]
+    missing: tuple[Item, ...]
+    split: str | None
+    sources: tuple[str, ...] | None
+    fold: str | None
+    left_out: bool
+
+    def describe(self) -> str:
+        """The choice in words."""
+        words = [f"split {self.split}" if self.split else "all splits"]
+        if self.fold:
+            words.append(f"sources of fold {self.fold}")
+        elif self.sources is not None:
+            words.append("sources " + _listed(self.sources))
+        return ", ".join(words)
+
+
+def select(
+    table: ItemTable,
+    *,
+    split: str | None = None,
+    sources: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+    fold: str | None = None,
+) -> Selection:
+    """Choose clips of a data folder.
+
+    Args:
+        table: the data folder's clips.
+        split: only this split; by default ``dev``, or all splits of sources left out.
+        sources: only these sources.
+        left_out: only these sources, meant to be unknown to the weights.
+        fold: only the sources of this fold of `codecsleuth.data.items.source_folds`, likewise.
+
+    Raises:
+        UsageError: the options exclude each other, or name what is not in the table.
+        DataError: no clip is left.
+    """
+    if (bool(sources) + bool(left_out) + (fold is not None)) > 1:
+        raise UsageError("--source, --leave-out-source and --fold exclude each other")
+    rows = (*table.items, *table.missing)
+    chosen = _named_sources(rows, (*sources, *left_out))
+    if fold is not None:
+        # A fold must not depend on which audio happens to be there.
+        chosen = tuple(fold_sources(sorted(rows, key=lambda item: item.row), fold))
+    unseen = bool(left_out) or fold is not None
+    if split is None and not unseen:
+        split = DEFAULT_SPLIT
+    items, missing = _chosen(table.items, split, chosen), _chosen(table.missing, split, chosen)
+    selection = Selection(items, missing, split, chosen, fold, unseen)
+    if not items:
+        splits = Counter(item.split for item in rows)
+        there = ", ".join(f"{name} ({clips} clips)" for name, clips in sorted(splits.items()))
+        raise DataError(f"{table.folder}: no clips of {selection.describe()}; there are: {there}")
+    return selection
+
+
+def _named_sources(rows: Sequence[Item], names: Sequence[str]) -> tuple[str, ...] | None:
+    known = {item.source for item in rows if item.source}
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UsageError(f"no source named {name!r} in the data{hint}")
+    return tuple(sorted(set(names))) or None
+
+
+def _chosen(
+    items: Sequence[Item], split: str | None, sources: Sequence[str] | None
+) -> tuple[Item, ...]:
+    wanted = None if sources is None else set(sources)
+    return tuple(
+        item
+        for item in items
+        if split in (None, item.split) and (wanted is None or item.source in wanted)
+    )
+
+
+def overlap_warnings(selection: Selection, training: Mapping[str, Any]) -> list[str]:
+    """Say where the weights were trained on what they are now tested on.
+
+    Args:
+        selection: the clips chosen.
+        training: the weights' own facts on their training; ``sources`` lists the sources of
+            their training clips.
+    """
+    if "sources" not in training:
+        return ["the weights do not say on which sources they were trained"]
+    trained = set(training["sources"])
+    known = sorted({item.source for item in selection.items} & trained)
+    if selection.left_out and known:
+        total = len({item.source for item in selection.items})
+        return [
+            f"NOT LEFT OUT: the weights were trained on {len(known)} of these {total} sources "
+            f"({_listed(known)}); the figures do not say how the model does on sources it has "
+            "never met"
+        ]
+    seen = sum(item.split == "train" and item.source in trained for item in selection.items)
+    if seen and not selection.left_out:
+        return [f"the weights may have been trained on {seen} of these clips (split train)"]
+    return []
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,165 @@
+"""An evaluation for people: tables of at most 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from codecsleuth.evaluation.document import Report
+from codecsleuth.evaluation.evaluate import Evaluation, Figure, Part, TaskResult
+from codecsleuth.report.words import VERDICT_WORDS, printable, shorten
+from codecsleuth.taxonomy import AXES
+
+Column = tuple[str, Callable[[Part], str]]
+
+_NUMBER_CELLS: Final = 6
+_NAME_CELLS: Final = 18
+FIGURE_WORDS: Final = {
+    "eer": "EER",
+    "auc": "AUC",
+    "min_dcf": "Minimum DCF",
+    "cllr": "Cllr, bits",
+    "ece": "Calibration error",
+    "codec_called_codec": "Codec called codec",
+    "codec_called_bona_fide": "Codec called bona fide",
+    "bona_fide_called_codec": "Bona fide called codec",
+    "inconclusive": "Inconclusive",
+    "f1_weighted": "F1 weighted",
+    "f1_macro": "F1 macro",
+    "f1_macro_codec": "F1 macro, codec",
+    "accuracy": "Accuracy",
+}
+_ANSWER_WORDS: Final = {
+    "Semantic distillation": "Semantic dist.",
+    "Disentanglement": "Disentangl.",
+    "bona_fide": "bona fide",
+}
+_NOTES: Final = (
+    "Fractions. [ ] 95 % bootstrap interval over utterances; ( ) best constant answer. "
+    "F1: classes with Real, clips of unknown class left out; 'macro, codec' leaves Real out. "
+    "Accuracy and the columns VQ, AUX, DEC: the class shown, over codec clips. "
+    "Calibration error of BIN at even prior odds. "
+    "Minimum DCF: codec prior 0.05, a miss 10 times the cost of a false alarm. "
+    f"Codec: {VERDICT_WORDS['codec']}; bona fide: {VERDICT_WORDS['bona_fide']}."
+)
+
+
+def number(value: float | None) -> str:
+    """Three decimals without a leading zero; a dash for what is not defined."""
+    if value is None:
+        return "-"
+    text = f"{value:.3f}"
+    return text[1:] if text.startswith("0.") else text
+
+
+def render(report: Report, width: int = 80) -> Group:
+    """All tables of an evaluation, with what limits them below."""
+    evaluation = report.evaluation
+    parts: list[RenderableType] = [Text(printable(report.title), "bold"), Text()]
+    for task, result in evaluation.tasks.items():
+        if task == "BIN":
+            parts += [_detection(result), Text()]
+    axes = {axis: evaluation.tasks[axis] for axis in AXES if axis in evaluation.tasks}
+    if axes:
+        parts += [_taxonomy(axes), Text()]
+    for task, result in evaluation.tasks.items():
+        parts += [_confusion(task, result), Text()]
+    for name, rows, columns in _breakdowns(evaluation):
+        if rows:
+            parts += [_breakdown(name, rows, columns, width), Text()]
+    parts += [Text(f"! {printable(warning)}", "yellow") for warning in report.warnings]
+    return Group(*parts, Text(_NOTES, "dim"))
+
+
+def _plain_table(first: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column(first)
+    return table
+
+
+def _with_interval(figure: Figure) -> str:
+    if figure.interval is None:
+        return number(figure.value)
+    low, high = figure.interval
+    return f"{number(figure.value)} [{number(low)} {number(high)}]"
+
+
+def _constant(figure: Figure) -> str:
+    return "" if figure.constant is None else f"({number(figure.constant)})"
+
+
+def _detection(result: TaskResult) -> Table:
+    table = _plain_table("BIN: codec or bona fide")
+    for column in ("", "95 % interval", "constant"):
+        table.add_column(column, justify="right")
+    for name, figure in result.figures.items():
+        low, high = figure.interval or (None, None)
+        interval = f"{number(low)} to {number(high)}" if figure.interval else ""
+        table.add_row(FIGURE_WORDS[name], number(figure.value), interval, _constant(figure))
+    return table
+
+
+def _taxonomy(axes: Mapping[str, TaskResult]) -> Table:
+    table = _plain_table("Taxonomy")
+    for axis in axes:
+        table.add_column(axis, min_width=_NAME_CELLS)
+    for name in next(iter(axes.values())).figures:
+        figures = [result.figures[name] for result in axes.values()]
+        table.add_row(FIGURE_WORDS[name], *map(_with_interval, figures))
+        if any(figure.constant is not None for figure in figures):
+            table.add_row("", *map(_constant, figures), style="dim")
+    table.add_row("Clips", *(str(sum(result.support.values())) for result in axes.values()))
+    table.add_row("Class unknown", *(str(result.unknown) for result in axes.values()))
+    return table
+
+
+def _confusion(task: str, result: TaskResult) -> Table:
+    table = _plain_table(f"{task}: true \\ answered")
+    table.columns[0].min_width = 22
+    for answer in result.columns:
+        table.add_column(_ANSWER_WORDS.get(answer, answer), justify="right")
+    if result.f1:
+        table.add_column("F1", justify="right")
+    for (name, clips), row in zip(result.support.items(), result.confusion, strict=True):
+        f1 = [number(result.f1[name])] if result.f1 else []
+        table.add_row(name if clips else f"{name} (no clips)", *map(str, row), *f1)
+    return table
+
+
+def _breakdowns(
+    evaluation: Evaluation,
+) -> Iterator[tuple[str, Mapping[str, Part], Sequence[Column]]]:
+    axes: list[Column] = [
+        (axis, lambda part, axis=axis: number(part.accuracy[axis]))  # type: ignore[misc]
+        for axis in AXES
+        if axis in evaluation.tasks
+    ]
+    clips: Column = ("Clips", lambda part: str(part.codec_clips))
+    found: Column = ("Found", lambda part: number(part.detected))
+    unsure: Column = ("Incon.", lambda part: number(part.verdicts.get("inconclusive")))
+    missed: Column = ("Missed", lambda part: number(part.verdicts.get("bona_fide")))
+    real: Column = ("Bona f.", lambda part: str(part.bona_fide_clips))
+    false: Column = ("False", lambda part: number(part.false_alarms))
+    eer: Column = ("EER", lambda part: number(part.eer))
+    mixed = [("Codec", clips[1]), found, real, false, unsure, eer, *axes]
+    yield "Codec", evaluation.per_codec, [clips, found, unsure, missed, eer, *axes]
+    yield "Source", evaluation.per_source, mixed
+    yield "Kind", evaluation.per_kind, mixed
+    yield "Length", evaluation.per_length, mixed
+
+
+def _breakdown(
+    title: str, parts: Mapping[str, Part], columns: Sequence[Column], width: int
+) -> Table:
+    table = _plain_table(title)
+    table.columns[0].width = max(_NAME_CELLS, width - (_NUMBER_CELLS + 2) * len(columns))
+    for header, _ in columns:
+        table.add_column(header, justify="right", no_wrap=True)
+    for name, part in parts.items():
+        label = shorten(printable(name), table.columns[0].width)
+        table.add_row(Text(label), *(cell(part) for _, cell in columns))
+    return table
