@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
 from codecsleuth.errors import AudioError
-from codecsleuth.evaluation.evaluate import Evaluation, evaluate, task_metrics
+from codecsleuth.evaluation.evaluate import Evaluation, evaluate
+from codecsleuth.evaluation.metrics import task_metrics
 from codecsleuth.evaluation.scores import ScoreTable, score_items, scores_csv
 from codecsleuth.taxonomy import CLASSES
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from codecsleuth import cli
 from codecsleuth.cli import taxonomy as command
 from codecsleuth.errors import UsageError
 from codecsleuth.taxonomy import (
@@ -79,6 +80,14 @@ def test_a_misspelt_name_gets_suggestions() -> None:
         command.taxonomy("qqqqqqqq")
 
 
+def test_an_unknown_name_is_wrong_usage_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["taxonomy", "encodek"]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("codecsleuth: no codec or system named 'encodek'; did you mean 'EnCodec'")
+    assert err.count("\n") == 1
+
+
 def test_the_command_shows_one_codec(capsys: pytest.CaptureFixture[str]) -> None:
     command.taxonomy("dac24")
     shown = capsys.readouterr().out
@@ -95,9 +104,11 @@ def test_the_table_fits_eighty_columns(
     assert sum(" │ codec " in line or " │ system " in line for line in lines) == len(catalogue())
 
 
-def test_json_holds_the_classes_and_entries(capsys: pytest.CaptureFixture[str]) -> None:
-    command.taxonomy("mscodec", as_json=True)
-    document = json.loads(capsys.readouterr().out)
+def test_json_holds_the_classes_and_entries(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    assert cli.run(["taxonomy", "mscodec", "--json"]) == 0
+    document = json.loads(capsysbinary.readouterr().out)
     assert document["schema"] == "codecsleuth/taxonomy/1"
     assert document["classes"]["vq"] == ["MVQ", "SVQ", "SQ"]
     assert document["entries"][0]["vq"] == "MVQ"

@@ -28,15 +28,14 @@ def taxonomy(
     """Show the codecs and systems that are known, or one of them, and their classes."""
     entries = catalogue() if name is None else _found(name)
     if as_json:
-        typer.echo(json.dumps(_document(entries), indent=2, ensure_ascii=False))
+        from codecsleuth.cli.output import Output
+
+        Output().write(json.dumps(_document(entries), indent=2, ensure_ascii=False) + "\n")
         return
     from rich.console import Console
 
-    console = Console(highlight=False)
-    if name is not None and len(entries) == 1:
-        console.print(_card(entries[0]))
-    else:
-        console.print(_table(entries))
+    alone = name is not None and len(entries) == 1
+    Console(highlight=False).print(_card(entries[0]) if alone else _table(entries))
 
 
 def _found(name: str) -> tuple[CatalogueEntry, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from codecsleuth.calibration import Calibration, sigmoid
 from codecsleuth.data.items import Item
 from codecsleuth.evaluation import metrics
-from codecsleuth.evaluation.scores import ScoreTable, bin_log_odds
-from codecsleuth.taxonomy import AXES, BIN_CODEC, CLASSES
+from codecsleuth.evaluation.scores import ScoreTable
+from codecsleuth.taxonomy import AXES, CLASSES
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-Figures = Callable[[FloatArray], dict[str, FloatArray]]
 
-VERDICTS: Final = ("codec", "inconclusive", "bona_fide")
-_CALLED_CODEC, _CALLED_BONA_FIDE = VERDICTS.index("codec"), VERDICTS.index("bona_fide")
+_CALLED_CODEC: Final = metrics.VERDICTS.index("codec")
 #: Clip lengths at which tables are split, in seconds.
 LENGTH_EDGES_S: Final = (2.0, 3.5)
 LENGTH_RANGES: Final = ("under 2 s", "2 to 3.5 s", "3.5 s and over")
@@ -144,104 +142,6 @@ class Evaluation:
         }
 
 
-def task_metrics(
-    logits: Mapping[str, NDArray[np.floating]],
-    labels: Mapping[str, NDArray[np.integer]],
-    calibration: Calibration | None = None,
-) -> dict[str, dict[str, float]]:
-    """Figures per task, without intervals; light enough for every epoch of a training.
-
-    Args:
-        logits: per task ``(clips, classes)``.
-        labels: per task ``(clips,)`` in the order of `CLASSES`, -1 where not known.
-        calibration: of the model; none by default.
-
-    Returns:
-        For ``BIN`` ``eer``, ``auc``, ``min_dcf``, ``cllr`` and more; for an axis ``f1_weighted``,
-        ``f1_macro``, ``f1_macro_codec``, ``accuracy``, ``ece``. NaN where not defined.
-    """
-    calibration = calibration or Calibration()
-    return {
-        task: _point(*_known(task, np.asarray(values), np.asarray(labels[task]), calibration))
-        for task, values in logits.items()
-    }
-
-
-def _point(figures: Figures, true: IntArray) -> dict[str, float]:
-    return {name: float(value) for name, value in figures(np.ones(len(true))).items()}
-
-
-def _known(
-    task: str, logits: NDArray[np.floating], true: IntArray, calibration: Calibration
-) -> tuple[Figures, IntArray]:
-    """The figures of a task over the clips whose class is known, and those classes."""
-    known = true >= 0
-    values, true = logits[known].astype(np.float64), true[known]
-    if task == "BIN":
-        return bin_figures(values, true == BIN_CODEC, calibration), true
-    return axis_figures(task, values, true, calibration), true
-
-
-def bin_figures(logits: FloatArray, is_codec: BoolArray, calibration: Calibration) -> Figures:
-    """Detection figures of ``(clips, 2)`` logits as a function of weights ``(..., clips)``.
-
-    EER, AUC and minimum DCF are of the raw log-odds, which calibration does not reorder; Cllr,
-    calibration error (at even prior odds) and the shares of verdicts are of the calibrated ones.
-    """
-    raw, log_odds = bin_log_odds(logits), calibration.log_odds(logits)
-    probabilities = sigmoid(log_odds)
-    verdicts = verdict_indices(probabilities, calibration)
-    called_codec = (verdicts == _CALLED_CODEC).astype(np.float64)
-    called_real = (verdicts == _CALLED_BONA_FIDE).astype(np.float64)
-
-    def figures(weights: FloatArray) -> dict[str, FloatArray]:
-        even = metrics.even_prior(is_codec, weights)
-        return {
-            "eer": metrics.equal_error_rate(raw, is_codec, weights),
-            "auc": metrics.area_under_curve(raw, is_codec, weights),
-            "min_dcf": metrics.minimum_dcf(raw, is_codec, weights),
-            "cllr": metrics.log_likelihood_ratio_cost(log_odds, is_codec, weights),
-            "ece": metrics.calibration_error(probabilities, is_codec, even),
-            "codec_called_codec": metrics.weighted_mean(called_codec, weights * is_codec),
-            "codec_called_bona_fide": metrics.weighted_mean(called_real, weights * is_codec),
-            "bona_fide_called_codec": metrics.weighted_mean(called_codec, weights * ~is_codec),
-            "inconclusive": metrics.weighted_mean(1.0 - called_codec - called_real, weights),
-        }
-
-    return figures
-
-
-def axis_figures(
-    axis: str, logits: FloatArray, true: IntArray, calibration: Calibration
-) -> Figures:
-    """Taxonomy figures of ``(clips, classes)`` logits as a function of weights ``(..., clips)``.
-
-    F1 is of the largest logit with ``Real`` as a class, as in the paper. Accuracy and calibration
-    error are of what ``analyze`` shows: the likeliest codec class, over codec clips alone.
-    """
-    raw_answer = logits.argmax(axis=1)
-    shown = calibration.axis_probabilities(axis, logits)
-    right = shown.argmax(axis=1) + 1 == true
-    is_codec = true > 0
-
-    def figures(weights: FloatArray) -> dict[str, FloatArray]:
-        confusion = metrics.confusion_matrix(true, raw_answer, len(CLASSES[axis]), weights)
-        codec = weights * is_codec
-        return {
-            **{name: figure(confusion) for name, figure in metrics.F1_FIGURES.items()},
-            "accuracy": metrics.weighted_mean(right.astype(np.float64), codec),
-            "ece": metrics.calibration_error(shown.max(axis=1), right, codec),
-        }
-
-    return figures
-
-
-def verdict_indices(probabilities: FloatArray, calibration: Calibration) -> IntArray:
-    """Verdicts as places in `VERDICTS`, ``(clips,)``."""
-    places = [VERDICTS.index(calibration.verdict(float(p))) for p in probabilities]
-    return np.array(places, dtype=np.int64)
-
-
 def evaluate(
     scores: ScoreTable, calibration: Calibration, *, draws: int = 1000, seed: int = 0
 ) -> Evaluation:
@@ -291,23 +191,27 @@ def _task_result(
 ) -> TaskResult:
     labels, classes = scores.labels(task), CLASSES[task]
     known = labels >= 0
-    figures, true = _known(task, scores.logits[task], labels, calibration)
+    figures, true = metrics.known_figures(task, scores.logits[task], labels, calibration)
     support = np.bincount(true, minlength=len(classes))
     constant = _BIN_CONSTANT if task == "BIN" else _axis_constant(support)
     limits = metrics.intervals(figures, _renumbered(groups[known]), draws, seed) if draws else {}
     columns, answered = _answers(task, scores.logits[task][known], calibration)
     confusion = _counts(true, answered, len(classes), len(columns))
+    values = metrics.point_figures(figures, true)
     return TaskResult(
-        figures={
-            name: Figure(_value(value), _pair(limits.get(name)), _value(constant.get(name)))
-            for name, value in _point(figures, true).items()
-        },
+        figures={n: _figure(v, limits.get(n), constant.get(n)) for n, v in values.items()},
         support=dict(zip(classes, support.tolist(), strict=True)),
         unknown=int((~known).sum()),
         f1={} if task == "BIN" else _f1_per_class(classes, confusion),
         columns=columns,
         confusion=tuple(tuple(row) for row in confusion.astype(int).tolist()),
     )
+
+
+def _figure(value: float, limits: tuple[float, float] | None, constant: float | None) -> Figure:
+    if not np.isfinite(value):
+        return Figure(None)
+    return Figure(value, _pair(limits), _value(constant))
 
 
 def _axis_constant(support: IntArray) -> dict[str, float]:
@@ -321,7 +225,9 @@ def _answers(
 ) -> tuple[tuple[str, ...], IntArray]:
     """What a confusion matrix counts: verdicts for ``BIN``, the largest logit for an axis."""
     if task == "BIN":
-        return VERDICTS, verdict_indices(sigmoid(calibration.log_odds(logits)), calibration)
+        return metrics.VERDICTS, metrics.verdict_indices(
+            sigmoid(calibration.log_odds(logits)), calibration
+        )
     return CLASSES[task], logits.argmax(axis=1)
 
 
@@ -376,7 +282,7 @@ class _Answers:
         return cls(
             items=scores.items,
             is_codec=np.array([item.is_codec for item in scores.items], dtype=bool),
-            log_odds=None if logits is None else bin_log_odds(logits),
+            log_odds=None if logits is None else metrics.bin_log_odds(logits),
             verdicts=None if logits is None else _answers("BIN", logits, calibration)[1],
             right=right,
         )
@@ -426,8 +332,8 @@ def _share_called_codec(
 def _verdict_shares(answers: _Answers, chosen: BoolArray) -> dict[str, float]:
     if answers.verdicts is None:
         return {}
-    counts = np.bincount(answers.verdicts[chosen], minlength=len(VERDICTS))
-    return dict(zip(VERDICTS, (counts / counts.sum()).tolist(), strict=True))
+    counts = np.bincount(answers.verdicts[chosen], minlength=len(metrics.VERDICTS))
+    return dict(zip(metrics.VERDICTS, (counts / counts.sum()).tolist(), strict=True))
 
 
 def _eer(answers: _Answers, codec: BoolArray, real: BoolArray) -> float | None:

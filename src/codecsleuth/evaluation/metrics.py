@@ -1,4 +1,4 @@
-"""Figures of merit over clips, each for one weighting of the clips or for many at once.
+"""Figures of merit over clips and tasks, for one weighting of the clips or for many at once.
 
 A detection score is a natural log-odds codec : bona fide; higher means codec. Every figure takes
 ``weights`` of shape ``(..., clips)`` and gives an array of shape ``(...)``: the figure itself is
@@ -14,9 +14,16 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from codecsleuth.calibration import Calibration, sigmoid
+from codecsleuth.taxonomy import BIN_BONA_FIDE, BIN_CODEC, CLASSES
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+Figures = Callable[[FloatArray], dict[str, FloatArray]]
+
+VERDICTS: Final = ("codec", "inconclusive", "bona_fide")
+_CALLED_CODEC, _CALLED_BONA_FIDE = VERDICTS.index("codec"), VERDICTS.index("bona_fide")
 
 #: Costs and prior of a codec clip in ASVspoof 5 (Wang et al., 2024) for the normalised DCF.
 COST_BONA_FIDE_CALLED_CODEC: Final = 1.0
@@ -306,3 +313,109 @@ def wilson_interval(hits: int, clips: int) -> tuple[float, float]:
     centre = (hits + z * z / 2) / (clips + z * z)
     half = z * np.sqrt(hits * (clips - hits) / clips + z * z / 4) / (clips + z * z)
     return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+
+
+def bin_log_odds(logits: FloatArray) -> FloatArray:
+    """Raw natural log-odds codec : bona fide ``(...)`` of ``BIN`` logits ``(..., 2)``."""
+    return np.asarray(logits[..., BIN_CODEC] - logits[..., BIN_BONA_FIDE])
+
+
+def task_metrics(
+    logits: Mapping[str, NDArray[np.floating]],
+    labels: Mapping[str, NDArray[np.integer]],
+    calibration: Calibration | None = None,
+) -> dict[str, dict[str, float]]:
+    """Figures per task, without intervals; light enough for every epoch of a training.
+
+    Args:
+        logits: per task ``(clips, classes)``.
+        labels: per task ``(clips,)`` in the order of `CLASSES`, -1 where not known.
+        calibration: of the model; none by default.
+
+    Returns:
+        For ``BIN`` ``eer``, ``auc``, ``min_dcf``, ``cllr`` and more; for an axis ``f1_weighted``,
+        ``f1_macro``, ``f1_macro_codec``, ``accuracy``, ``ece``. NaN where not defined.
+    """
+    calibration = calibration or Calibration()
+    return {
+        task: point_figures(
+            *known_figures(task, np.asarray(values), np.asarray(labels[task]), calibration)
+        )
+        for task, values in logits.items()
+    }
+
+
+def point_figures(figures: Figures, true: IntArray) -> dict[str, float]:
+    """The figures themselves: every clip, true classes ``(clips,)``, counted once."""
+    return {name: float(value) for name, value in figures(np.ones(len(true))).items()}
+
+
+def known_figures(
+    task: str, logits: NDArray[np.floating], true: IntArray, calibration: Calibration
+) -> tuple[Figures, IntArray]:
+    """The figures of a task over the clips whose class is known, and those classes."""
+    known = true >= 0
+    values, true = logits[known].astype(np.float64), true[known]
+    if task == "BIN":
+        return bin_figures(values, true == BIN_CODEC, calibration), true
+    return axis_figures(task, values, true, calibration), true
+
+
+def bin_figures(logits: FloatArray, is_codec: BoolArray, calibration: Calibration) -> Figures:
+    """Detection figures of ``(clips, 2)`` logits as a function of weights ``(..., clips)``.
+
+    EER, AUC and minimum DCF are of the raw log-odds, which calibration does not reorder; Cllr,
+    calibration error (at even prior odds) and the shares of verdicts are of the calibrated ones.
+    """
+    raw, log_odds = bin_log_odds(logits), calibration.log_odds(logits)
+    probabilities = sigmoid(log_odds)
+    verdicts = verdict_indices(probabilities, calibration)
+    called_codec = (verdicts == _CALLED_CODEC).astype(np.float64)
+    called_real = (verdicts == _CALLED_BONA_FIDE).astype(np.float64)
+
+    def figures(weights: FloatArray) -> dict[str, FloatArray]:
+        even = even_prior(is_codec, weights)
+        return {
+            "eer": equal_error_rate(raw, is_codec, weights),
+            "auc": area_under_curve(raw, is_codec, weights),
+            "min_dcf": minimum_dcf(raw, is_codec, weights),
+            "cllr": log_likelihood_ratio_cost(log_odds, is_codec, weights),
+            "ece": calibration_error(probabilities, is_codec, even),
+            "codec_called_codec": weighted_mean(called_codec, weights * is_codec),
+            "codec_called_bona_fide": weighted_mean(called_real, weights * is_codec),
+            "bona_fide_called_codec": weighted_mean(called_codec, weights * ~is_codec),
+            "inconclusive": weighted_mean(1.0 - called_codec - called_real, weights),
+        }
+
+    return figures
+
+
+def axis_figures(
+    axis: str, logits: FloatArray, true: IntArray, calibration: Calibration
+) -> Figures:
+    """Taxonomy figures of ``(clips, classes)`` logits as a function of weights ``(..., clips)``.
+
+    F1 is of the largest logit with ``Real`` as a class, as in the paper. Accuracy and calibration
+    error are of what ``analyze`` shows: the likeliest codec class, over codec clips alone.
+    """
+    raw_answer = logits.argmax(axis=1)
+    shown = calibration.axis_probabilities(axis, logits)
+    right = shown.argmax(axis=1) + 1 == true
+    is_codec = true > 0
+
+    def figures(weights: FloatArray) -> dict[str, FloatArray]:
+        confusion = confusion_matrix(true, raw_answer, len(CLASSES[axis]), weights)
+        codec = weights * is_codec
+        return {
+            **{name: figure(confusion) for name, figure in F1_FIGURES.items()},
+            "accuracy": weighted_mean(right.astype(np.float64), codec),
+            "ece": calibration_error(shown.max(axis=1), right, codec),
+        }
+
+    return figures
+
+
+def verdict_indices(probabilities: FloatArray, calibration: Calibration) -> IntArray:
+    """Verdicts as places in `VERDICTS`, ``(clips,)``."""
+    places = [VERDICTS.index(calibration.verdict(float(p))) for p in probabilities]
+    return np.array(places, dtype=np.int64)

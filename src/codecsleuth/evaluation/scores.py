@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item, class_indices
 from codecsleuth.errors import AudioError
-from codecsleuth.taxonomy import BIN_BONA_FIDE, BIN_CODEC, CLASSES
+from codecsleuth.evaluation.metrics import bin_log_odds
+from codecsleuth.taxonomy import CLASSES
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -105,11 +106,6 @@ def _table(pairs: Sequence[tuple[Item, Mapping[str, NDArray[np.floating]]]]) -> 
         for task in tasks
     }
     return ScoreTable(tuple(item for item, _ in pairs), logits)
-
-
-def bin_log_odds(logits: FloatArray) -> FloatArray:
-    """Raw natural log-odds codec : bona fide ``(...)`` of ``BIN`` logits ``(..., 2)``."""
-    return np.asarray(logits[..., BIN_CODEC] - logits[..., BIN_BONA_FIDE])
 
 
 def scores_csv(scores: ScoreTable, calibration: Calibration) -> str:

@@ -16,7 +16,7 @@ from codecsleuth.taxonomy import AXES
 
 Column = tuple[str, Callable[[Part], str]]
 
-_NUMBER_CELLS: Final = 6
+_NUMBER_CELLS: Final = 5
 _NAME_CELLS: Final = 18
 FIGURE_WORDS: Final = {
     "eer": "EER",
@@ -156,7 +156,8 @@ def _breakdown(
     title: str, parts: Mapping[str, Part], columns: Sequence[Column], width: int
 ) -> Table:
     table = _plain_table(title)
-    table.columns[0].width = max(_NAME_CELLS, width - (_NUMBER_CELLS + 2) * len(columns))
+    taken = sum(max(_NUMBER_CELLS, len(header)) + 1 for header, _ in columns)
+    table.columns[0].width = max(_NAME_CELLS, width - taken - 1)
     for header, _ in columns:
         table.add_column(header, justify="right", no_wrap=True)
     for name, part in parts.items():
