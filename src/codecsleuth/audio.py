@@ -357,6 +357,9 @@ def _decoder(descriptor: int) -> Iterator[soundfile.SoundFile]:
     source = descriptor if os.name == "posix" else os.fdopen(os.dup(descriptor), "rb")
     try:
         file = soundfile.SoundFile(source, closefd=False)
+        # After every read, soundfile seeks to where it already is, which makes the MP3 decoder
+        # start anew with other samples.
+        file.seekable = lambda: False
     except soundfile.LibsndfileError as error:
         raise _header_error(descriptor, error) from error
     with file:

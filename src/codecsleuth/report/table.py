@@ -15,6 +15,7 @@ from codecsleuth.report.summary import Summary, outcome
 from codecsleuth.report.words import (
     DISCLAIMER,
     VERDICT_WORDS,
+    fold,
     printable,
     probability,
     ratio,
@@ -54,14 +55,14 @@ def render(
 def _table(results: Sequence[Analysis | FileError], width: int) -> Table:
     name_cells = max(12, width - _OTHER_COLUMNS)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("File", width=name_cells, overflow="fold")
+    table.add_column("File", width=name_cells, no_wrap=True)
     table.add_column("Verdict", width=16)
     table.add_column("Codec", width=5)
     table.add_column("VQ", width=6)
     table.add_column("AUX", width=16)
     table.add_column("DEC", width=8, overflow="fold")
     for result in results:
-        name = shorten(printable(result.path), _NAME_LINES * name_cells)
+        name = fold(shorten(printable(result.path), _NAME_LINES * (name_cells - 1)), name_cells)
         table.add_row(Text(name), *_cells(result))
     return table
 

@@ -76,6 +76,15 @@ def shorten(name: str, cells: int) -> str:
     return f"{front}…{back}"
 
 
+def fold(name: str, cells: int) -> str:
+    """A name over lines of at most ``cells``, broken anywhere: a break at spaces would hide them."""
+    lines = []
+    while name:
+        lines.append(_fit(name, cells))
+        name = name[len(lines[-1]) :]
+    return "\n".join(lines)
+
+
 def _fit(name: str, cells: int) -> str:
     """The longest beginning of a name that is no wider than ``cells``."""
     width = 0

@@ -1,0 +1,114 @@
+"""Clips and a small model that every test makes afresh; nothing comes from outside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from codecsleuth import cli
+from codecsleuth.calibration import Calibration
+from codecsleuth.inference import Model
+from codecsleuth.taxonomy import CLASSES
+from codecsleuth.weights import WeightsFile, write_weights
+
+ROOT = Path(__file__).parents[1]
+
+
+def speech_like(seconds: float, rate: int = 16_000, seed: int = 0) -> np.ndarray:
+    """Harmonics and noise that come and go like syllables, ``(frames,)`` float32."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    pitch = 110 + 30 * np.sin(2 * np.pi * 0.7 * time + seed)
+    phase = 2 * np.pi * np.cumsum(pitch) / rate
+    voice = sum(np.sin(k * phase) / k for k in range(1, 12))
+    syllables = 0.15 + np.clip(np.sin(2 * np.pi * 3 * time + seed), 0, 1)
+    noise = random.standard_normal(len(time))
+    return (0.08 * syllables * (voice + 0.3 * noise)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        (only,) = self.document["results"]
+        return only
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Callable[..., Path]:
+    """Write a clip below the test's folder; keywords go to ``soundfile.write``."""
+
+    def make(
+        name: str,
+        seconds: float = 4.2,
+        rate: int = 16_000,
+        channels: int = 1,
+        seed: int = 0,
+        **kind,
+    ) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = np.stack([speech_like(seconds, rate, seed + c) for c in range(channels)], 1)
+        soundfile.write(path, samples, rate, **kind)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def weights_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compact model with random weights, whose answers differ from clip to clip."""
+    import torch
+
+    from codecsleuth.models.compact import CompactConfig, CompactNet
+
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    network = CompactNet(CompactConfig())
+    weights = WeightsFile(
+        name="tiny",
+        version="0",
+        architecture="compact",
+        config={},
+        tasks=tuple(CLASSES),
+        classes={task: list(names) for task, names in CLASSES.items()},
+        calibration=Calibration(bona_fide_threshold=0.4, codec_threshold=0.6).to_dict(),
+        training={},
+        tensors=network.state_dict(),
+    )
+    write_weights(path, weights)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(weights_path: Path) -> Model:
+    return Model.load(weights_path)
+
+
+@pytest.fixture
+def analyze(weights_path: Path, capsysbinary) -> Callable[..., Outcome]:
+    """Run ``codecsleuth analyze`` in this process."""
+
+    def call(*arguments: object) -> Outcome:
+        words = ["analyze", "--model", str(weights_path), *map(str, arguments)]
+        capsysbinary.readouterr()
+        status = cli.run(words)
+        out, err = capsysbinary.readouterr()
+        return Outcome(status, out.decode("utf-8"), err.decode("utf-8"))
+
+    return call
