@@ -16,7 +16,8 @@ import soundfile
 import torch
 
 from codecsleuth import cli
-from codecsleuth.calibration import Calibration
+from codecsleuth.calibration import LN10, Calibration
+from codecsleuth.inference import Model
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.weights import WeightsFile, write_weights
 
@@ -247,6 +248,14 @@ def test_scores_and_output_go_to_files_that_are_not_overwritten(
     assert again.status == 2
     assert "--scores" in again.err and "--force" in again.err
     assert evaluate("--data", data, *files, "--force").status == 0
+
+
+def test_what_is_measured_is_what_analyze_says(evaluate: Run, data: Path, tmp_path: Path) -> None:
+    evaluate("--data", data, "--scores", tmp_path / "scores.csv")
+    with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
+        row = next(csv.DictReader(file))
+    answer = Model.load(tmp_path / "meter.safetensors").analyze(data / row["path"])
+    assert float(row["log_odds_calibrated"]) == pytest.approx(answer.log10_lr * LN10, rel=1e-12)
 
 
 def test_no_data_folder_or_table(evaluate: Run, tmp_path: Path) -> None:
