@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class Calibration:
         limited = np.clip(
             self.bin_scale * raw + self.bin_bias, -self.max_log_odds, self.max_log_odds
         )
-        return cast(FloatArray, limited)
+        return limited
 
     def axis_probabilities(self, axis: str, logits: FloatArray) -> FloatArray:
         """Probabilities of the codec classes, given that there was a codec.
@@ -90,9 +90,11 @@ class Calibration:
 def softmax(scores: FloatArray) -> FloatArray:
     """Softmax over the last axis."""
     shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return cast(FloatArray, shifted / shifted.sum(axis=-1, keepdims=True))
+    normalised: FloatArray = shifted / shifted.sum(axis=-1, keepdims=True)
+    return normalised
 
 
 def sigmoid(log_odds: FloatArray) -> FloatArray:
     """Probability of natural log-odds."""
-    return cast(FloatArray, 1.0 / (1.0 + np.exp(-log_odds)))
+    probability: FloatArray = 1.0 / (1.0 + np.exp(-log_odds))
+    return probability

@@ -1,0 +1,176 @@
+"""The compact network: a small learned reader of fixed long-term statistics (`front_end`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from codecsleuth.models.front_end import BLOCKS, WIDTH, FrontEnd
+from codecsleuth.taxonomy import CLASSES, TASKS
+
+#: Standardised features beyond this are cut off: no single value decides.
+LIMIT: Final = 6.0
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """Settings of the compact network.
+
+    Attributes:
+        tasks: heads, in order.
+        members: networks whose logits are averaged.
+        convolutions: (channels, kernel, stride) of each convolution over frequency.
+        blocks: blocks of the front end that are read by a perceptron each; ``fine`` is read by
+            the convolutions.
+        hidden: width of a perceptron's hidden layer.
+        embedding: width of what each block is summed up in.
+        dropout: before each linear layer.
+    """
+
+    tasks: tuple[str, ...] = TASKS
+    members: int = 1
+    convolutions: tuple[tuple[int, int, int], ...] = (
+        (64, 9, 4),
+        (96, 5, 2),
+        (128, 5, 2),
+        (128, 3, 1),
+    )
+    blocks: tuple[str, ...] = tuple(name for name in BLOCKS if name != "fine")
+    hidden: int = 128
+    embedding: int = 64
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Take lists, as a weights file's metadata holds them, for tuples."""
+        object.__setattr__(self, "tasks", tuple(self.tasks))
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        layers = tuple((int(c), int(k), int(s)) for c, k, s in self.convolutions)
+        object.__setattr__(self, "convolutions", layers)
+
+
+class FineReader(nn.Module):
+    """Convolutions over frequency; where on the axis something stands is kept as well."""
+
+    positions: Final = 8
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        channels, width = BLOCKS["fine"].channels, BLOCKS["fine"].width
+        layers: list[nn.Module] = [nn.Dropout1d(0.1)]
+        for out, kernel, stride in config.convolutions:
+            layers += [
+                nn.Conv1d(channels, out, kernel, stride, kernel // 2, bias=False),
+                nn.BatchNorm1d(out),
+                nn.SiLU(),
+            ]
+            channels, width = out, -(-width // stride)
+        self.convolutions = nn.Sequential(*layers)
+        self.places = nn.Conv1d(channels, self.positions, 1)
+        self.dropout = nn.Dropout(config.dropout)
+        self.summary = nn.Linear(2 * channels + self.positions * width, config.embedding)
+
+    def forward(self, block: Tensor) -> Tensor:
+        """``(batch, channels, bins)`` to ``(batch, embedding)``."""
+        hidden = self.convolutions(block)
+        pooled = [hidden.mean(dim=-1), hidden.amax(dim=-1), self.places(hidden).flatten(1)]
+        summary: Tensor = self.summary(self.dropout(torch.cat(pooled, dim=1)))
+        return summary
+
+
+class BlockReader(nn.Sequential):
+    """A perceptron over all values of a block, ``(batch, channels, width)`` to an embedding."""
+
+    def __init__(self, name: str, config: CompactConfig) -> None:
+        super().__init__(
+            nn.Flatten(),
+            nn.Dropout(config.dropout / 2),
+            nn.Linear(BLOCKS[name].size, config.hidden),
+            nn.BatchNorm1d(config.hidden),
+            nn.SiLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, config.embedding),
+        )
+
+
+class Member(nn.Module):
+    """One reader of all blocks with a linear head per task."""
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        self.fine = FineReader(config)
+        self.readers = nn.ModuleDict({name: BlockReader(name, config) for name in config.blocks})
+        width = config.embedding * (1 + len(config.blocks))
+        self.dropout = nn.Dropout(config.dropout)
+        self.heads = nn.ModuleDict(
+            {task: nn.Linear(width, len(CLASSES[task])) for task in config.tasks}
+        )
+
+    def forward(self, blocks: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Standardised blocks ``(batch, channels, width)`` to logits per task."""
+        summaries = [self.fine(blocks["fine"])]
+        summaries += [reader(blocks[name]) for name, reader in self.readers.items()]
+        joined = self.dropout(functional.silu(torch.cat(summaries, dim=1)))
+        return {task: head(joined) for task, head in self.heads.items()}
+
+
+class CompactNet(nn.Module):
+    """Waveforms to logits per task."""
+
+    def __init__(self, config: CompactConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or CompactConfig()
+        self.front_end = FrontEnd()
+        self.register_buffer("mean", torch.zeros(WIDTH))
+        self.register_buffer("scale", torch.ones(WIDTH))
+        self.mean: Tensor
+        self.scale: Tensor
+        self.members = nn.ModuleList(Member(self.config) for _ in range(self.config.members))
+
+    def forward(self, waveforms: Tensor) -> dict[str, Tensor]:
+        """Float32 ``(batch, samples)`` at 16 kHz, 64,000 samples or more, to logits per task.
+
+        Returns:
+            ``BIN`` ``(batch, 2)``, ``VQ`` and ``AUX`` ``(batch, 4)``, ``DEC`` ``(batch, 3)``, for
+            the tasks that the network has; classes in the order of `codecsleuth.taxonomy.CLASSES`.
+        """
+        return self.classify(self.standardise(self.front_end(waveforms)))
+
+    def fit_statistics(self, features: Tensor) -> None:
+        """Take mean and scale from training features ``(clips, WIDTH)``.
+
+        The fine structure's are those of a whole channel, so that the place of a peak is kept.
+        """
+        means, scales = [], []
+        for name, block in split_blocks(features.float()).items():
+            over = (0, 2) if name == "fine" else (0,)
+            shape = (1, *block.shape[1:])
+            means.append(block.mean(dim=over, keepdim=True).expand(shape).flatten())
+            scales.append(block.std(dim=over, keepdim=True).expand(shape).flatten())
+        self.mean.copy_(torch.cat(means))
+        self.scale.copy_(torch.cat(scales) + 1e-3)
+
+    def standardise(self, features: Tensor) -> Tensor:
+        """Features ``(batch, WIDTH)`` to the same with mean 0 and deviation 1, within `LIMIT`."""
+        return ((features - self.mean) / self.scale).clamp(-LIMIT, LIMIT)
+
+    def classify(self, standardised: Tensor) -> dict[str, Tensor]:
+        """Standardised features ``(batch, WIDTH)`` to logits per task: the members' mean."""
+        blocks = split_blocks(standardised)
+        answers = [member(blocks) for member in self.members]
+        return {
+            task: torch.stack([answer[task] for answer in answers]).mean(dim=0)
+            for task in self.config.tasks
+        }
+
+
+def split_blocks(features: Tensor) -> dict[str, Tensor]:
+    """Features ``(batch, WIDTH)`` as blocks ``(batch, channels, width)``."""
+    pieces = torch.split(features, [block.size for block in BLOCKS.values()], dim=1)
+    return {
+        name: piece.reshape(-1, block.channels, block.width)
+        for (name, block), piece in zip(BLOCKS.items(), pieces, strict=True)
+    }

@@ -1,0 +1,391 @@
+"""Fixed statistics of a waveform that keep a codec's trace and drop who speaks, where, and what.
+
+A neural codec leaves its trace in four places, all of which survive averaging over time:
+
+- at fixed frequencies: the comb of upsampling by transposed convolutions or by an inverse
+  transform. Long-term log magnitudes, the running median over frequency taken away (``fine``).
+- in how levels of coarse bands spread and move from frame to frame (``coarse``, ``memory``).
+- in how bands move together, since one latent vector drives them all (``agreement``).
+- at the codec's frame rate: a decoder is a periodically time-varying system, so that the envelope
+  of its output is modulated at multiples of the frame rate, from 12.5 to 100 Hz for the codecs of
+  the catalogue (``modulation``, ``lines``, ``combs``). This is the cyclostationarity that Gardner
+  ("Exploitation of spectral redundancy in cyclostationary signals", 1991) measures.
+
+Everything is computed for each clip of a batch alone and from its level-normalised samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchaudio import transforms
+
+SAMPLE_RATE: Final = 16_000
+
+FINE_FFT: Final = 2_048
+FINE_HOP: Final = 512
+FINE_BINS: Final = FINE_FFT // 2
+#: Bins (of 7.8 Hz) of the running median that stands for the spectral envelope.
+MEDIAN_BINS: Final = 31
+
+BAND_FFT: Final = 512
+BAND_HOP: Final = 80
+BANDS: Final = 64
+WIDE_BANDS: Final = 32
+MODULATION_BANDS: Final = 16
+MODULATION_FRAMES: Final = 256
+LEVEL_LAGS: Final = (1, 2, 4, 8)
+MEMORY_LAGS: Final = 16
+
+#: Frames this far (natural log of power) below the loudest are taken for digital silence.
+SILENCE: Final = 16.0
+FLOOR: Final = 1e-5
+
+#: Length that the cyclic analysis uses; bins of 0.25 Hz.
+CYCLE_SAMPLES: Final = 4 * SAMPLE_RATE
+CYCLE_BINS_PER_HZ: Final = CYCLE_SAMPLES // SAMPLE_RATE
+CYCLE_BANDS: Final = 6
+CYCLE_BAND_HZ: Final = 1_250
+BROAD_HZ: Final = (200, 7_800)
+#: Sampling rate of the broad band's envelope, in hertz.
+BROAD_RATE: Final = 8_000
+#: Frame rates in hertz and their common subdivisions, from 16, 22.05, 24, 44.1 and 48 kHz codecs.
+FRAME_RATES: Final = (
+    *(12.5, 25.0, 37.5, 50.0, 62.5, 75.0, 80.0, 40.0, 86.1328, 43.0664, 21.5332, 93.75, 46.875),
+    *(31.25, 15.625, 100.0, 125.0, 150.0, 160.0, 200.0, 250.0, 300.0, 400.0, 40 / 3, 80 / 3),
+    *(160 / 3, 200 / 3, 120.0, 18.75, 172.266),
+)
+#: Cyclic frequencies whose own strength is kept: multiples of each, up to 1,000 Hz.
+LINE_SPACINGS: Final = (12.5, 21.5332, 15.625, 40 / 3)
+BROAD_LINE_SPACING: Final = 50.0
+BROAD_LINE_TOP: Final = 3_900.0
+COMB_EDGES: Final = (310.0, 1_000.0)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the feature vector: ``(channels, width)`` values."""
+
+    channels: int
+    width: int
+
+    @property
+    def size(self) -> int:
+        """Values in all."""
+        return self.channels * self.width
+
+
+def multiples(spacing: float, top: float, bottom: float = 0.0) -> list[float]:
+    """Multiples of a cyclic frequency within limits, in hertz."""
+    counts = range(1, int(top / spacing) + 1)
+    return [spacing * count for count in counts if spacing * count >= bottom]
+
+
+_LINES: Final = [line for spacing in LINE_SPACINGS for line in multiples(spacing, COMB_EDGES[1])]
+_BROAD_LINES: Final = multiples(BROAD_LINE_SPACING, BROAD_LINE_TOP)
+#: Harmonics of each frame rate in a low and a high range; a range may be empty.
+_COMBS: Final = [
+    harmonics
+    for rate in FRAME_RATES
+    for harmonics in (
+        multiples(rate, COMB_EDGES[0]),
+        multiples(rate, COMB_EDGES[1], COMB_EDGES[0]),
+    )
+    if harmonics
+]
+
+#: The feature vector, in order.
+BLOCKS: Final[dict[str, Block]] = {
+    "fine": Block(13, FINE_BINS),
+    "envelope": Block(13, FINE_BINS // 8),
+    "coarse": Block(13, BANDS),
+    "agreement": Block(2, WIDE_BANDS * WIDE_BANDS),
+    "memory": Block(2 * MEMORY_LAGS, WIDE_BANDS),
+    "modulation": Block(MODULATION_BANDS, MODULATION_FRAMES // 2),
+    "lines": Block(1, len(_LINES) + len(_BROAD_LINES)),
+    "combs": Block(5, len(_COMBS)),
+}
+WIDTH: Final = sum(block.size for block in BLOCKS.values())
+
+
+class FrontEnd(nn.Module):
+    """Waveforms to the feature vector that `BLOCKS` describes; nothing in it is learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = transforms.Spectrogram(FINE_FFT, hop_length=FINE_HOP, power=None, center=False)
+        self.bands = transforms.Spectrogram(BAND_FFT, hop_length=BAND_HOP, power=2.0, center=False)
+        for name, values in (
+            ("triangles", _triangles(BANDS, BAND_FFT // 2 + 1)),
+            ("modulation_window", torch.hann_window(MODULATION_FRAMES)),
+            ("comb_weights", _comb_weights()),
+            ("line_bins", _bins(_LINES)),
+            ("broad_line_bins", _bins(_BROAD_LINES)),
+        ):
+            self.register_buffer(name, values, persistent=False)
+        self.triangles: Tensor
+        self.modulation_window: Tensor
+        self.comb_weights: Tensor
+        self.line_bins: Tensor
+        self.broad_line_bins: Tensor
+
+    @torch.no_grad()
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Float32 ``(batch, samples)`` at 16 kHz, 64,000 samples or more, to ``(batch, WIDTH)``."""
+        level = waveforms.square().mean(dim=1, keepdim=True).sqrt()
+        scaled = waveforms / (level + 1e-9)
+        blocks = self._fine_blocks(scaled) | self._band_blocks(scaled) | self._cycle_blocks(scaled)
+        return torch.cat([blocks[name].flatten(1) for name in BLOCKS], dim=1)
+
+    def _fine_blocks(self, waveforms: Tensor) -> dict[str, Tensor]:
+        spectrum = self.fine(waveforms)
+        statistics = torch.cat([_level_statistics(spectrum), _phase_statistics(spectrum)], dim=1)
+        envelope = functional.avg_pool1d(statistics, 8)
+        return {"fine": statistics - running_median(statistics), "envelope": envelope}
+
+    def _band_blocks(self, waveforms: Tensor) -> dict[str, Tensor]:
+        power = self.bands(waveforms)
+        levels = torch.log(self.triangles @ power + FLOOR)
+        frames = FrameSets.of(power, loud=0.6, quiet=0.3)
+        centred = (levels - masked_mean(levels, frames.sound)[..., None]) * frames.sound[:, None]
+        wide = _unit(_merge(centred, WIDE_BANDS))
+        change = _unit(wide.diff(dim=-1))
+        coarse = [_band_statistics(levels, frames), _bin_statistics(power, frames)]
+        return {
+            "coarse": torch.cat(coarse, dim=1),
+            "agreement": torch.stack([_agreement(wide), _agreement(change)], dim=1),
+            "memory": torch.cat([_memory(wide), _memory(change)], dim=1),
+            "modulation": self._modulation(centred),
+        }
+
+    def _modulation(self, centred: Tensor) -> Tensor:
+        """Log modulation spectrum of 16 bands up to 100 Hz, ``(batch, bands, 128)``."""
+        merged = _merge(centred, MODULATION_BANDS)
+        pieces = merged.unfold(-1, MODULATION_FRAMES, MODULATION_FRAMES // 2)
+        pieces = (pieces - pieces.mean(dim=-1, keepdim=True)) * self.modulation_window
+        magnitude = torch.fft.rfft(pieces).abs()
+        return torch.log(magnitude + 1e-2).mean(dim=2)[..., 1:]
+
+    def _cycle_blocks(self, waveforms: Tensor) -> dict[str, Tensor]:
+        whitened = _whitened(waveforms[:, :CYCLE_SAMPLES])
+        narrow = _cyclic_spectrum(_narrow_bands(whitened), CYCLE_BAND_HZ * 2)
+        broad = _cyclic_spectrum(_broad_band(whitened), BROAD_RATE)[:, 0]
+        mean = narrow.mean(dim=1)
+        pairs = _merge(narrow, CYCLE_BANDS // 2)
+        top = self.comb_weights.shape[1]
+        groups = torch.cat([mean[:, None], pairs, broad[:, None, : mean.shape[-1]]], dim=1)
+        combs = torch.log(groups[..., :top] @ self.comb_weights.T)
+        lines = torch.cat([mean[:, self.line_bins], broad[:, self.broad_line_bins]], dim=1)
+        return {"lines": torch.log(lines + 0.05), "combs": combs}
+
+
+@dataclass(frozen=True)
+class FrameSets:
+    """Which frames count as what, each a 0/1 mask ``(batch, frames)``; chosen by rank of power.
+
+    Attributes:
+        sound: not digital silence.
+        loud: the loudest.
+        middle: between the others.
+        quiet: the quietest that are not digital silence.
+    """
+
+    sound: Tensor
+    loud: Tensor
+    middle: Tensor
+    quiet: Tensor
+
+    @classmethod
+    def of(cls, power: Tensor, loud: float, quiet: float) -> FrameSets:
+        """Sort frames by ``(batch, bins, frames)`` power; ``loud`` and ``quiet`` are quantiles."""
+        energy = torch.log(power.mean(dim=1) + 1e-7)
+        sound = energy > energy.amax(dim=1, keepdim=True) - SILENCE
+        order = energy.argsort(dim=1, stable=True).argsort(dim=1, stable=True)
+        rank = order / max(energy.shape[1] - 1, 1)
+
+        def chosen(wanted: Tensor) -> Tensor:
+            mask = sound & wanted
+            enough = mask.sum(dim=1, keepdim=True) >= 2
+            return torch.where(enough, mask, sound).float()
+
+        middle = (rank >= 0.25) & (rank < loud)
+        return cls(sound.float(), chosen(rank >= loud), chosen(middle), chosen(rank < quiet))
+
+
+def _power(values: Tensor) -> Tensor:
+    return values.real.square() + values.imag.square()
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of ``(batch, bins, frames)`` over the frames of ``(batch, frames)``."""
+    return (values * mask[:, None]).sum(dim=-1) / mask.sum(dim=-1, keepdim=True)
+
+
+def running_median(values: Tensor, bins: int = MEDIAN_BINS) -> Tensor:
+    """Median over the last axis's neighbourhood, the ends reflected; same shape."""
+    padded = functional.pad(values, (bins // 2, bins // 2), mode="reflect")
+    return padded.unfold(-1, bins, 1).median(dim=-1).values
+
+
+def box_mean(values: Tensor, size: int) -> Tensor:
+    """Mean over the last axis's neighbourhood of an odd size, shorter at the ends; same shape."""
+    length = values.shape[-1]
+    sums = functional.pad(values.double().cumsum(dim=-1), (1, 0))
+    places = torch.arange(length, device=values.device)
+    low = (places - size // 2).clamp(min=0)
+    high = (places + size // 2 + 1).clamp(max=length)
+    return ((sums[..., high] - sums[..., low]) / (high - low)).to(values.dtype)
+
+
+def _level_statistics(spectrum: Tensor) -> Tensor:
+    """Nine statistics over time of the log power of each bin, ``(batch, 9, bins)``."""
+    power = _power(spectrum)
+    frames = FrameSets.of(power, loud=0.6, quiet=0.3)
+    power = power[:, 1:]
+    levels = torch.log(power + FLOOR)
+    mean = masked_mean(levels, frames.sound)
+    deviation = masked_mean((levels - mean[..., None]).square(), frames.sound).sqrt()
+    low, high = _quantiles(levels, (0.05, 0.95))
+    statistics = [
+        *(masked_mean(levels, mask) for mask in (frames.loud, frames.middle, frames.quiet)),
+        *(mean, deviation, levels.diff(dim=-1).abs().mean(dim=-1)),
+        *(torch.log(masked_mean(power, frames.sound) + FLOOR), low, high),
+    ]
+    return torch.stack(statistics, dim=1)
+
+
+def _quantiles(levels: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
+    # Order statistics, not interpolated: a sort is all it takes.
+    ordered = levels.sort(dim=-1).values
+    return [ordered[..., round(share * (ordered.shape[-1] - 1))] for share in shares]
+
+
+def _phase_statistics(spectrum: Tensor) -> Tensor:
+    """How steadily phases go on in time and over frequency, ``(batch, 4, bins)``."""
+    unit = spectrum[:, 1:] / (spectrum[:, 1:].abs() + 1e-4)
+    advance = unit[..., 1:] * unit[..., :-1].conj()
+    acceleration = advance[..., 1:] * advance[..., :-1].conj()
+    slope = unit[:, 1:] * unit[:, :-1].conj()
+    curve = (slope[:, 1:] * slope[:, :-1].conj()).mean(dim=-1)
+    curve = functional.pad(curve, (1, 1))
+    statistics = [acceleration.mean(dim=-1).abs(), advance.mean(dim=-1).abs()]
+    return 4.0 * torch.stack([*statistics, curve.real, curve.imag], dim=1)
+
+
+def _band_statistics(levels: Tensor, frames: FrameSets) -> Tensor:
+    """Ten statistics of the log level of each band, ``(batch, 10, bands)``."""
+    mean = masked_mean(levels, frames.sound)
+    deviation = masked_mean((levels - mean[..., None]).square(), frames.sound).sqrt()
+    scaled = (levels - mean[..., None]) / (deviation[..., None] + 1e-3)
+    statistics = [
+        *(masked_mean(levels, frames.loud), masked_mean(levels, frames.quiet), mean, deviation),
+        *((levels[..., lag:] - levels[..., :-lag]).abs().mean(dim=-1) for lag in LEVEL_LAGS),
+        levels.diff(n=2, dim=-1).abs().mean(dim=-1),
+        masked_mean(scaled**3, frames.sound).clamp(-5.0, 5.0),
+    ]
+    return torch.stack(statistics, dim=1)
+
+
+def _bin_statistics(power: Tensor, frames: FrameSets) -> Tensor:
+    """Tonality, roughness over frequency, and change over time, ``(batch, 3, bands)``."""
+    power = power[:, 1:]
+    levels = torch.log(power + FLOOR)
+    tonality = torch.log(masked_mean(power, frames.sound) + FLOOR)
+    tonality = tonality - masked_mean(levels, frames.sound)
+    smooth = functional.avg_pool1d(levels.transpose(1, 2), 9, 1, 4).transpose(1, 2)
+    roughness = masked_mean((levels - smooth).square(), frames.sound).sqrt()
+    change = levels.diff(dim=-1).abs().mean(dim=-1)
+    statistics = torch.stack([tonality, roughness, change], dim=1)
+    return functional.avg_pool1d(statistics, statistics.shape[-1] // BANDS)
+
+
+def _merge(values: Tensor, bands: int) -> Tensor:
+    """Average neighbouring bands, ``(batch, more bands, frames)`` to ``(batch, bands, frames)``."""
+    batch, before, frames = values.shape
+    return values.reshape(batch, bands, before // bands, frames).mean(dim=2)
+
+
+def _unit(values: Tensor) -> Tensor:
+    """Scale each band to unit power over time."""
+    return values / (values.square().mean(dim=-1, keepdim=True).sqrt() + 1e-3)
+
+
+def _agreement(bands: Tensor) -> Tensor:
+    """Correlation of every band with every other, ``(batch, bands * bands)``."""
+    return ((bands @ bands.transpose(1, 2)) / bands.shape[-1]).flatten(1)
+
+
+def _memory(bands: Tensor) -> Tensor:
+    """Correlation of every band with itself a few frames later, ``(batch, lags, bands)``."""
+    length = bands.shape[-1]
+    lagged = [
+        (bands[..., lag:] * bands[..., : length - lag]).sum(dim=-1) / length
+        for lag in range(1, MEMORY_LAGS + 1)
+    ]
+    return torch.stack(lagged, dim=1)
+
+
+def _whitened(waveforms: Tensor) -> Tensor:
+    """Spectrum ``(batch, 32,000)`` of 4 s in bins of 0.25 Hz, its envelope taken away."""
+    spectrum: Tensor = torch.fft.rfft(waveforms)[:, : CYCLE_SAMPLES // 2]
+    magnitude: Tensor = spectrum.abs()
+    return torch.div(spectrum, box_mean(magnitude, 801) + 1e-9)
+
+
+def _narrow_bands(whitened: Tensor) -> Tensor:
+    """Squared envelopes of bands of 1,250 Hz, sampled at twice that rate."""
+    width = CYCLE_BAND_HZ * CYCLE_BINS_PER_HZ
+    bands = whitened[:, : CYCLE_BANDS * width].reshape(-1, CYCLE_BANDS, width)
+    return _power(torch.fft.ifft(bands, n=2 * width, norm="forward"))
+
+
+def _broad_band(whitened: Tensor) -> Tensor:
+    """Squared envelope of nearly the whole band."""
+    low, high = (edge * CYCLE_BINS_PER_HZ for edge in BROAD_HZ)
+    length = BROAD_RATE * CYCLE_BINS_PER_HZ
+    return _power(torch.fft.ifft(whitened[:, None, low:high], n=length, norm="forward"))
+
+
+def _cyclic_spectrum(envelopes: Tensor, rate: int) -> Tensor:
+    """Power of the envelope within half a hertz, over that within 20 Hz around.
+
+    The envelope is levelled over 0.1 s first, so that loud syllables do not decide.
+
+    Args:
+        envelopes: ``(batch, bands, samples)``.
+        rate: their sampling rate in hertz.
+
+    Returns:
+        ``(batch, bands, bins)`` in bins of 0.25 Hz; 1 where nothing stands out.
+    """
+    levelled = torch.log(envelopes / (box_mean(envelopes, rate // 10 + 1) + 1e-12) + 1e-3)
+    levelled = levelled - levelled.mean(dim=-1, keepdim=True)
+    window = torch.hann_window(levelled.shape[-1], device=levelled.device)
+    power = _power(torch.fft.rfft(levelled * window))
+    return box_mean(power, 5) / (box_mean(power, 161) + 1e-9)
+
+
+def _bins(frequencies: list[float]) -> Tensor:
+    return torch.tensor([round(frequency * CYCLE_BINS_PER_HZ) for frequency in frequencies])
+
+
+def _comb_weights() -> Tensor:
+    """Averages over the harmonics of each frame rate, ``(combs, bins)``."""
+    weights = torch.zeros(len(_COMBS), int(COMB_EDGES[1]) * CYCLE_BINS_PER_HZ + 8)
+    for row, harmonics in enumerate(_COMBS):
+        weights[row, _bins(harmonics)] = 1.0 / len(harmonics)
+    return weights
+
+
+def _triangles(bands: int, bins: int) -> Tensor:
+    """Overlapping triangular averages, evenly spaced over the bins, ``(bands, bins)``."""
+    centres = torch.linspace(0.0, bins - 1.0, bands + 2)
+    places = torch.arange(bins).float()
+    rising = (places - centres[:-2, None]) / (centres[1:-1] - centres[:-2])[:, None]
+    falling = (centres[2:, None] - places) / (centres[2:] - centres[1:-1])[:, None]
+    weights = torch.minimum(rising, falling).clamp(min=0.0)
+    return weights / weights.sum(dim=1, keepdim=True)

@@ -1,0 +1,132 @@
+"""Rendered views: augmented clips as the front end's features, made once and kept on disk.
+
+The compact network's front end has nothing to learn, so that its features of an augmented clip can
+be computed once and drawn from in every step. View 0 is the clip as it is; a view v > 0 is cut and
+augmented by a generator that is seeded with (seed, v, clip), whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from codecsleuth.audio import WINDOW_SAMPLES, Samples, open_recording
+from codecsleuth.data import augment
+from codecsleuth.data.augment import Augmentation
+from codecsleuth.data.items import Item
+from codecsleuth.errors import AudioError, DataError
+from codecsleuth.models import front_end
+from codecsleuth.models.front_end import FrontEnd
+
+Features = NDArray[np.float16]
+_CLIPS_A_TASK = 32
+
+
+@dataclass(frozen=True)
+class ViewMaker:
+    """How views are made.
+
+    Attributes:
+        augmentation: of views other than 0.
+        seed: of all views.
+        folder: where rendered views are kept.
+        data_sha256: hash of the table the clips are from.
+    """
+
+    augmentation: Augmentation
+    seed: int
+    folder: Path
+    data_sha256: str
+
+    def path(self, view: int) -> Path:
+        """File of a rendered view; its name changes with all that its content follows from."""
+        described: list[object] = [self.data_sha256, _code_sha256(front_end)]
+        if view:
+            described += [asdict(self.augmentation), _code_sha256(augment), self.seed]
+        key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
+        return self.folder / f"view-{view:03d}-{key}.npy"
+
+    def missing(self, views: int) -> list[int]:
+        """Views that have to be rendered."""
+        return [view for view in range(views) if not self.path(view).is_file()]
+
+    def render(self, items: Sequence[Item], view: int, workers: int) -> Iterator[int]:
+        """Render one view, with one row for each item, and tell after each few clips how many.
+
+        Raises:
+            AudioError: a clip cannot be read.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial_path = self.path(view).with_suffix(".partial.npy")
+        shape = (len(items), front_end.WIDTH)
+        rows = np.lib.format.open_memmap(partial_path, "w+", np.float16, shape)
+        jobs = [
+            (start, items[start : start + _CLIPS_A_TASK])
+            for start in range(0, len(items), _CLIPS_A_TASK)
+        ]
+        context = get_context("spawn")
+        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+            for start, block in pool.map(partial(_render_block, self, view), jobs):
+                rows[start : start + len(block)] = block
+                yield len(block)
+        rows.flush()
+        partial_path.replace(self.path(view))
+
+    def load(self, view: int) -> Features:
+        """A rendered view, ``(clips, features)``, mapped from disk."""
+        loaded: Features = np.load(self.path(view), mmap_mode="r")
+        return loaded
+
+
+def read_clip(item: Item) -> Samples:
+    """A clip as 16 kHz mono, ``(samples,)``.
+
+    Raises:
+        DataError: it cannot be read; names the file and its row in the table.
+    """
+    try:
+        with open_recording(item.path) as recording:
+            samples = np.concatenate(list(recording.samples()))
+    except AudioError as error:
+        raise DataError(f"{item.path} (row {item.row}): {error}") from error
+    if not samples.any():
+        raise DataError(f"{item.path} (row {item.row}): silent throughout")
+    return samples
+
+
+def _code_sha256(module: ModuleType) -> str:
+    """Hash of a module's code, comments aside, so that no view rendered by other code is used."""
+    code = ast.dump(ast.parse(Path(str(module.__file__)).read_bytes()))
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _render_block(
+    maker: ViewMaker, view: int, job: tuple[int, Sequence[Item]]
+) -> tuple[int, Features]:
+    start, items = job
+    network = FrontEnd()
+    rows = []
+    for number, item in enumerate(items, start):
+        waveform = read_clip(item)
+        if view:
+            rng = np.random.default_rng((maker.seed, view, number))
+            waveform = maker.augmentation(waveform, rng)
+        window = torch.from_numpy(np.resize(waveform, WINDOW_SAMPLES))
+        rows.append(network(window[None])[0].numpy())
+    return start, np.stack(rows).astype(np.float16)
