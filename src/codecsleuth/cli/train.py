@@ -73,7 +73,7 @@ def train(
     from codecsleuth.models.compact import CompactConfig
     from codecsleuth.training.config import TrainingConfig
     from codecsleuth.training.loop import Trainer
-    from codecsleuth.training.views import ViewMaker
+    from codecsleuth.training.views import ViewMaker, clips_sha256
 
     given: dict[str, Any] = {
         "steps": steps,
@@ -90,13 +90,12 @@ def train(
         left_out_sources=_left_out(table, leave_out_source or [], fold),
         **{name: value for name, value in given.items() if value is not None},
     )
-    maker = ViewMaker(config.augmentation, seed, views_dir or out / "views", table.sha256)
+    maker = ViewMaker(config.augmentation, seed, views_dir or out / "views", clips_sha256(table))
     out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     _render(console, maker, table, config.views, workers or available_cores())
     trainer = Trainer(table, config, CompactConfig(tasks=config.task_names), maker)
-    if resume:
-        trainer.resume(out)
+    if resume and trainer.resume(out):
         console.print(f"going on after step {trainer.step}", highlight=False)
     _follow(console, trainer, out)
 
@@ -111,10 +110,7 @@ def _check(model: str, out: Path, resume: bool) -> None:
         raise UsageError(f"--model {model}: the networks to train are {', '.join(ARCHITECTURES)}")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: a file; --out takes a folder")
-    begun = (out / "checkpoint.safetensors").is_file()
-    if resume and not begun:
-        raise UsageError(f"{out}: nothing to resume there; leave --resume out to begin")
-    if begun and not resume:
+    if (out / "checkpoint.safetensors").is_file() and not resume:
         raise UsageError(f"{out}: holds a run already; --resume goes on with it")
 
 
@@ -135,9 +131,8 @@ def _render(console: Console, maker: ViewMaker, table: ItemTable, views: int, wo
     with _bar(console, "{task.completed:.0f}/{task.total:.0f} clips") as bar:
         total = len(missing) * len(table)
         task = bar.add_task(f"rendering {len(missing)} views", total=total)
-        for view in missing:
-            for clips in maker.render(table.items, view, workers):
-                bar.advance(task, clips)
+        for clips in maker.render(table.items, missing, workers):
+            bar.advance(task, clips)
 
 
 def _follow(console: Console, trainer: Trainer, out: Path) -> None:

@@ -104,4 +104,4 @@ def _fit_affine(scores: FloatArray, labels: Labels) -> tuple[float, FloatArray]:
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return float(log_scale.exp()), bias.detach().numpy() - float(bias.detach().mean())
+    return float(log_scale.detach().exp()), (bias - bias.mean()).detach().numpy()

@@ -34,7 +34,7 @@ from codecsleuth.training.checkpoint import (
 )
 from codecsleuth.training.config import TrainingConfig
 from codecsleuth.training.loss import Mix, masked_cross_entropy
-from codecsleuth.training.views import Features, ViewMaker
+from codecsleuth.training.views import Features, ViewMaker, clips_sha256
 from codecsleuth.weights import WeightsFile, write_weights
 
 CHECKPOINT_NAME: Final = "checkpoint.safetensors"
@@ -82,7 +82,7 @@ class Trainer:
             DataError: there are no clips to train on, or none to evaluate on.
         """
         self.config = config
-        self.fingerprint = config.fingerprint(table.sha256, asdict(network))
+        self.fingerprint = config.fingerprint(clips_sha256(table), asdict(network))
         self.facts = _training_facts(table, config)
         kept = [item.source not in config.left_out_sources for item in table]
         self._train = _rows(table, "train", kept)
@@ -117,6 +117,7 @@ class Trainer:
         Args:
             out: folder of the run.
         """
+        _cut_log(out, self._state.step)
         while self._state.step < self.config.steps:
             losses = self._step()
             step = self._state.step
@@ -147,13 +148,15 @@ class Trainer:
         }
         write_checkpoint(out / CHECKPOINT_NAME, Checkpoint(states, facts))
 
-    def resume(self, out: Path) -> None:
-        """Go on from the checkpoint of a run with the same settings and data.
+    def resume(self, out: Path) -> bool:
+        """Go on from the checkpoint of a run with the same settings and data, if there is one.
 
         Raises:
             WeightsError: it cannot be read.
             UsageError: it is of another run.
         """
+        if not (out / CHECKPOINT_NAME).is_file():
+            return False
         found = read_checkpoint(out / CHECKPOINT_NAME)
         if found.facts["fingerprint"] != self.fingerprint:
             raise UsageError(
@@ -171,7 +174,7 @@ class Trainer:
             found.facts["best_step"],
             found.states.get("best", {}),
         )
-        _cut_log(out, self._state.step)
+        return True
 
     def write_weights(self, path: Path) -> None:
         """Write the best average, calibrated on dev clips as they are and augmented."""

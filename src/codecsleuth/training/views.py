@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,12 +26,13 @@ from numpy.typing import NDArray
 from codecsleuth.audio import WINDOW_SAMPLES, Samples, open_recording
 from codecsleuth.data import augment
 from codecsleuth.data.augment import Augmentation
-from codecsleuth.data.items import Item
+from codecsleuth.data.items import Item, ItemTable
 from codecsleuth.errors import AudioError, DataError
 from codecsleuth.models import front_end
 from codecsleuth.models.front_end import FrontEnd
 
 Features = NDArray[np.float16]
+Map = Callable[..., Iterator[tuple[int, Features]]]
 _CLIPS_A_TASK = 32
 
 
@@ -42,7 +44,7 @@ class ViewMaker:
         augmentation: of views other than 0.
         seed: of all views.
         folder: where rendered views are kept.
-        data_sha256: hash of the table the clips are from.
+        data_sha256: hash of the table the clips are from, and of which of them are there.
     """
 
     augmentation: Augmentation
@@ -62,32 +64,53 @@ class ViewMaker:
         """Views that have to be rendered."""
         return [view for view in range(views) if not self.path(view).is_file()]
 
-    def render(self, items: Sequence[Item], view: int, workers: int) -> Iterator[int]:
-        """Render one view, with one row for each item, and tell after each few clips how many.
+    def render(self, items: Sequence[Item], views: Sequence[int], workers: int) -> Iterator[int]:
+        """Render views, with one row for each item, and tell after each few clips how many.
 
         Raises:
-            AudioError: a clip cannot be read.
+            DataError: a clip cannot be read; names it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial_path = self.path(view).with_suffix(".partial.npy")
-        shape = (len(items), front_end.WIDTH)
-        rows = np.lib.format.open_memmap(partial_path, "w+", np.float16, shape)
+        if workers == 1:
+            threads = torch.get_num_threads()
+            _one_thread()
+            for view in views:
+                yield from self._render_view(items, view, map)
+            torch.set_num_threads(threads)
+            return
+        context = get_context("spawn")
+        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+            for view in views:
+                yield from self._render_view(items, view, pool.map)
+
+    def _render_view(self, items: Sequence[Item], view: int, mapped: Map) -> Iterator[int]:
+        path = self.path(view)
+        unfinished = path.with_suffix(f".{os.getpid()}.partial")
         jobs = [
             (start, items[start : start + _CLIPS_A_TASK])
             for start in range(0, len(items), _CLIPS_A_TASK)
         ]
-        context = get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
-            for start, block in pool.map(partial(_render_block, self, view), jobs):
+        try:
+            shape = (len(items), front_end.WIDTH)
+            rows = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
+            for start, block in mapped(partial(_render_block, self, view), jobs):
                 rows[start : start + len(block)] = block
                 yield len(block)
-        rows.flush()
-        partial_path.replace(self.path(view))
+            rows.flush()
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     def load(self, view: int) -> Features:
         """A rendered view, ``(clips, features)``, mapped from disk."""
         loaded: Features = np.load(self.path(view), mmap_mode="r")
         return loaded
+
+
+def clips_sha256(table: ItemTable) -> str:
+    """Hash of a table and of which of its clips are there."""
+    names = "\n".join(item.file for item in table)
+    return hashlib.sha256(f"{table.sha256}\n{names}".encode()).hexdigest()
 
 
 def read_clip(item: Item) -> Samples:
@@ -113,6 +136,7 @@ def _code_sha256(module: ModuleType) -> str:
 
 
 def _one_thread() -> None:
+    """Sums come out alike to the last bit only where they are split up alike."""
     torch.set_num_threads(1)
 
 

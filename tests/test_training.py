@@ -1,0 +1,207 @@
+"""Training: what comes out, and that an interrupted run ends as if it had not stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from codecsleuth import cli
+from codecsleuth.data.items import read_items
+from codecsleuth.errors import UsageError
+from codecsleuth.inference import Model
+from codecsleuth.models.compact import CompactConfig
+from codecsleuth.training.config import TrainingConfig
+from codecsleuth.training.loop import FINAL_NAME, LOG_NAME, Trainer
+from codecsleuth.training.views import ViewMaker, clips_sha256
+from codecsleuth.weights import read_weights
+from conftest import ROOT, speech_like
+
+HEADER = "file,split,label,vq,aux,dec,codec,group,source"
+CODECS = {
+    "A": "MVQ,None,Time",
+    "B": "SVQ,Semantic distillation,Frequency",
+    "C": "SQ,Disentanglement,",
+}
+PAGES = ("page/one", "page/two", "page/three")
+CONFIG = TrainingConfig(
+    views=2, steps=7, batch_size=4, evaluate_every=3, checkpoint_every=3, learning_rate=1e-3
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Speech-like clips, and the same with a tone that stands for each codec's trace."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = [HEADER]
+    for number in range(6):
+        split, page = ("dev" if number >= 3 else "train"), PAGES[number % 3]
+        clean = speech_like(1.2, seed=number)
+        soundfile.write(folder / f"{number}.flac", clean, 16_000)
+        rows.append(f"{number}.flac,{split},bonafide,,,,,u{number},{page}")
+        for place, (codec, classes) in enumerate(CODECS.items(), 1):
+            tone = 0.02 * np.sin(2 * np.pi * 1500 * place * np.arange(len(clean)) / 16_000)
+            soundfile.write(folder / f"{number}{codec}.flac", clean + tone, 16_000)
+            rows.append(f"{number}{codec}.flac,{split},spoof,{classes},{codec},u{number},{page}")
+    (folder / "items.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("views")
+
+
+def trainer(data: Path, views: Path, config: TrainingConfig = CONFIG) -> Trainer:
+    table = read_items(data)
+    maker = ViewMaker(config.augmentation, config.seed, views, clips_sha256(table))
+    for _ in maker.render(table.items, maker.missing(config.views), workers=1):
+        pass
+    return Trainer(table, config, CompactConfig(members=2, hidden=8, embedding=4), maker)
+
+
+def run(training: Trainer, out: Path, stop_after: int | None = None) -> None:
+    out.mkdir(exist_ok=True)
+    for progress in training.run(out):
+        if progress.step == stop_after:
+            return
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data: Path, views: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole")
+    run(trainer(data, views), out)
+    return out
+
+
+@pytest.mark.parametrize("stop", [1, 5])
+def test_an_interrupted_run_ends_as_if_it_had_not_stopped(
+    data: Path, views: Path, uninterrupted: Path, tmp_path: Path, stop: int
+) -> None:
+    run(trainer(data, views), tmp_path, stop_after=stop)
+    second = trainer(data, views)
+    second.resume(tmp_path)
+    run(second, tmp_path)
+    for name in (FINAL_NAME, LOG_NAME):
+        assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes()
+
+
+def test_another_seed_gives_another_network(
+    data: Path, views: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    run(trainer(data, views, replace(CONFIG, seed=7)), tmp_path)
+    assert (tmp_path / FINAL_NAME).read_bytes() != (uninterrupted / FINAL_NAME).read_bytes()
+
+
+def test_a_checkpoint_of_other_settings_is_refused(
+    data: Path, views: Path, uninterrupted: Path
+) -> None:
+    with pytest.raises(UsageError, match="other settings"):
+        trainer(data, views, replace(CONFIG, learning_rate=0.5)).resume(uninterrupted)
+
+
+def test_the_final_file_analyzes_as_it_is(data: Path, uninterrupted: Path) -> None:
+    answer = Model.load(uninterrupted / FINAL_NAME).analyze(data / "0.flac")
+    assert 0.0 <= answer.codec_probability <= 1.0
+    assert set(answer.taxonomy) == {"vq", "aux", "dec"}
+
+
+def test_the_network_kept_is_the_one_with_the_best_dev_score(uninterrupted: Path) -> None:
+    lines = [json.loads(line) for line in (uninterrupted / LOG_NAME).read_text().splitlines()]
+    scores = {line["step"]: line["dev"]["score"] for line in lines if "dev" in line}
+    assert list(scores) == [3, 6, 7]
+    best = max(scores, key=scores.__getitem__)
+    assert read_weights(uninterrupted / FINAL_NAME).training["best_step"] == best
+
+
+def test_training_learns_what_sets_the_labels_apart(
+    data: Path, views: Path, tmp_path: Path
+) -> None:
+    training = trainer(data, views, replace(CONFIG, steps=50, evaluate_every=50, mixup=0.0))
+    losses = [progress.losses["BIN"] for progress in training.run(tmp_path)]
+    assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:5])
+
+
+def test_sources_left_out_are_left_out(data: Path, views: Path, tmp_path: Path) -> None:
+    run(trainer(data, views, replace(CONFIG, left_out_sources=("page/two",))), tmp_path)
+    assert read_weights(tmp_path / FINAL_NAME).training["sources"] == ["page/one", "page/three"]
+
+
+def test_views_do_not_depend_on_the_number_of_workers(data: Path, tmp_path: Path) -> None:
+    table = read_items(data)
+    rendered = []
+    for workers in (1, 2):
+        maker = ViewMaker(CONFIG.augmentation, 1, tmp_path / str(workers), clips_sha256(table))
+        assert sum(maker.render(table.items, [1], workers)) == len(table)
+        rendered.append(np.asarray(maker.load(1)))
+    np.testing.assert_array_equal(*rendered)
+
+
+def command(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    status = cli.run(["train", *map(str, words)])
+    out, err = capsys.readouterr()
+    assert out == ""
+    return status, err
+
+
+def test_the_command_trains_resumes_and_refuses_to_overwrite(
+    data: Path, views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--data", data, "--out", tmp_path, "--views-dir", views, "--views", 2, "--workers", 1)
+    words += ("--steps", 2, "--batch-size", 4)
+    status, err = command(capsys, *words)
+    assert status == 0
+    assert "dev:" in err
+    first = (tmp_path / FINAL_NAME).read_bytes()
+    status, err = command(capsys, *words)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--resume" in err
+    status, _ = command(capsys, *words, "--resume")
+    assert status == 0
+    assert (tmp_path / FINAL_NAME).read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--model", "huge"), "compact"),
+        (("--tasks", "M9"), "M1"),
+        (("--balance", "bin"), "vq, aux or dec"),
+        (("--leave-out-source", "nowhere"), "nowhere"),
+        (("--fold", "9/5"), "9/5"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str], told: str
+) -> None:
+    status, err = command(capsys, "--data", data, "--out", tmp_path / "run", *words)
+    assert (status, err.count("\n")) == (2, 1)
+    assert told in err
+
+
+def test_a_clip_that_cannot_be_read_is_named_with_its_row(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "data"
+    shutil.copytree(data, broken)
+    (broken / "1B.flac").write_bytes(b"not audio at all")
+    status, err = command(capsys, "--data", broken, "--out", tmp_path / "run", "--workers", 1)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "1B.flac" in err
+    assert "row 8" in err
+
+
+def test_nothing_of_training_is_imported_to_analyze() -> None:
+    code = "import sys, codecsleuth.inference, codecsleuth.models.compact;"
+    code += "print([m for m in sys.modules if 'codecsleuth.training' in m or '.data' in m])"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert "codecsleuth" not in found.stdout
