@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.containers import check_complete, unsupported_container
+from codecsleuth.containers import check_complete, mp3_bytes_missing, unsupported_container
 from codecsleuth.errors import AudioError
 
 if TYPE_CHECKING:
@@ -272,6 +272,7 @@ def open_recording(path: str | Path) -> Iterator[Recording]:
             raise AudioError("empty", "the file is empty")
         digest, size = _hash(descriptor)
         notes = check_complete(descriptor, size)
+        bytes_missing = mp3_bytes_missing(descriptor, size)
         os.lseek(descriptor, 0, os.SEEK_SET)
         with _decoder(descriptor) as file:
             _check_rate(file.samplerate)
@@ -282,7 +283,7 @@ def open_recording(path: str | Path) -> Iterator[Recording]:
                 format=f"{file.format} {file.subtype}",
                 sha256=digest,
                 bytes=size,
-                declared_frames=_declared_frames(file),
+                declared_frames=_declared_frames(file, bytes_missing),
                 notes=notes,
             )
     except OSError as error:
@@ -329,7 +330,8 @@ def _open_regular(path: str | Path) -> int:
     except PermissionError as error:
         raise AudioError("permission", "no permission to read it") from error
     except (OSError, ValueError) as error:
-        raise AudioError("io", f"cannot be opened: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError("io", f"cannot be opened: {reason}") from error
     return descriptor
 
 
@@ -394,11 +396,13 @@ def _check_rate(rate: int) -> None:
         )
 
 
-def _declared_frames(file: soundfile.SoundFile) -> int | None:
-    # Without a count in its header, the length of an MP3 is only the decoder's guess; a streamed
-    # FLAC states none, which libsndfile turns into a number beyond any file.
-    guessed = file.format == "MP3" or file.frames >= 1 << 48
-    return None if guessed else int(file.frames)
+def _declared_frames(file: soundfile.SoundFile, bytes_missing: bool) -> int | None:
+    # The length of an MP3 may be the decoder's guess, and a header's may be wrong: only where bytes
+    # are missing too is it believed. A streamed FLAC states none, which libsndfile turns into a
+    # number beyond any file.
+    if file.format == "MP3" and not bytes_missing:
+        return None
+    return int(file.frames) if file.frames < 1 << 48 else None
 
 
 def _decode(file: soundfile.SoundFile) -> Iterator[Samples]:
