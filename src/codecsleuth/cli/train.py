@@ -55,6 +55,13 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="Keep rendered views there, to share between runs."),
     ] = None,
+    calibrate_on: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Fit the calibration to these scores of evaluate, not to dev; repeatable.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")
     ] = False,
@@ -70,6 +77,7 @@ def train(
     from rich.console import Console
 
     from codecsleuth.data.items import read_items
+    from codecsleuth.evaluation.scores import read_scores
     from codecsleuth.models.compact import CompactConfig
     from codecsleuth.training.config import TrainingConfig
     from codecsleuth.training.loop import Trainer
@@ -90,11 +98,13 @@ def train(
         left_out_sources=_left_out(table, leave_out_source or [], fold),
         **{name: value for name, value in given.items() if value is not None},
     )
+    scores = read_scores(calibrate_on, table.items) if calibrate_on else None
     maker = ViewMaker(config.augmentation, seed, views_dir or out / "views", clips_sha256(table))
     out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     _render(console, maker, table, config.views, workers or available_cores())
-    trainer = Trainer(table, config, CompactConfig(tasks=config.task_names), maker)
+    network = CompactConfig(tasks=config.task_names)
+    trainer = Trainer(table, config, network, maker, scores)
     if resume and trainer.resume(out):
         console.print(f"going on after step {trainer.step}", highlight=False)
     _follow(console, trainer, out)

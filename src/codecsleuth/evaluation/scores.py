@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item, class_indices
-from codecsleuth.errors import AudioError
+from codecsleuth.errors import AudioError, DataError
 from codecsleuth.evaluation.metrics import bin_log_odds
 from codecsleuth.taxonomy import CLASSES
 
@@ -129,3 +129,45 @@ def scores_csv(scores: ScoreTable, calibration: Calibration) -> str:
         facts = [item.file, item.label, item.split, item.source, item.group, item.codec]
         writer.writerow([*facts, *map(repr, row)])
     return text.getvalue()
+
+
+def read_scores(paths: Sequence[Path], items: Sequence[Item]) -> ScoreTable:
+    """Read files that `scores_csv` wrote, of one or several models, and join them.
+
+    Args:
+        paths: the files.
+        items: the clips of the data folder that they are of.
+
+    Raises:
+        DataError: a file is not of that kind, or names a clip that the folder does not have.
+    """
+    known = {item.file: item for item in items}
+    pairs = [pair for path in paths for pair in _read_rows(path, known)]
+    if not pairs:
+        raise DataError(f"{paths[0]}: no scores in it")
+    if len({frozenset(answer) for _, answer in pairs}) > 1:
+        raise DataError("the score files are of models with different tasks")
+    return _table(pairs)
+
+
+def _read_rows(
+    path: Path, known: Mapping[str, Item]
+) -> Iterator[tuple[Item, dict[str, FloatArray]]]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+        for row in rows:
+            yield known[row["path"]], _logits_of(row)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except KeyError as error:
+        raise DataError(f"{path}: the data folder has no clip {error}") from error
+    except (UnicodeDecodeError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: not a scores file of evaluate ({error})") from error
+
+
+def _logits_of(row: Mapping[str, str]) -> dict[str, FloatArray]:
+    return {
+        task: np.array([float(row[f"{task}:{name}"]) for name in names])
+        for task, names in CLASSES.items()
+        if f"{task}:{names[0]}" in row
+    }

@@ -21,6 +21,7 @@ from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
 from codecsleuth.errors import DataError, UsageError
 from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.evaluation.scores import ScoreTable
 from codecsleuth.models.compact import CompactConfig, CompactNet, split_blocks
 from codecsleuth.taxonomy import AXES, CLASSES
 from codecsleuth.training.calibrate import fit_calibration
@@ -74,9 +75,22 @@ class Trainer:
     """One training run of the compact network."""
 
     def __init__(
-        self, table: ItemTable, config: TrainingConfig, network: CompactConfig, maker: ViewMaker
+        self,
+        table: ItemTable,
+        config: TrainingConfig,
+        network: CompactConfig,
+        maker: ViewMaker,
+        calibrate_on: ScoreTable | None = None,
     ) -> None:
         """Prepare a run; all views of the table must have been rendered.
+
+        Args:
+            table: clips to train on (split train) and to choose by (split dev).
+            config: settings of the run.
+            network: settings of the network.
+            maker: of the rendered views.
+            calibrate_on: scores to fit the calibration to, from networks of the same settings
+                that have not seen the clips; by default this network's own scores of dev.
 
         Raises:
             DataError: there are no clips to train on, or none to evaluate on.
@@ -98,6 +112,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self._rng = np.random.default_rng(config.seed)
         self._network_config = network
+        self._calibrate_on = calibrate_on
         self._network = CompactNet(network)
         self._network.fit_statistics(torch.from_numpy(np.asarray(self._views[0][self._train])))
         self._average = copy.deepcopy(self._network).eval()
@@ -177,9 +192,10 @@ class Trainer:
         return True
 
     def write_weights(self, path: Path) -> None:
-        """Write the best average, calibrated on dev clips as they are and augmented."""
+        """Write the best average, calibrated."""
         self._average.load_state_dict(self._state.best)
-        facts = self.facts | {"best_step": self._state.best_step}
+        clips = len(self._dev) if self._calibrate_on is None else len(self._calibrate_on.items)
+        facts = self.facts | {"best_step": self._state.best_step, "calibration_clips": clips}
         write_weights(
             path,
             WeightsFile(
@@ -196,6 +212,10 @@ class Trainer:
         )
 
     def _calibration(self) -> Calibration:
+        """Fit to the scores given, or to dev clips as they are and augmented."""
+        scores = self._calibrate_on
+        if scores is not None:
+            return fit_calibration(scores.logits, {t: scores.labels(t) for t in scores.logits})
         rows = np.tile(self._dev, len(self._views))
         logits = [self._logits(view[self._dev]) for view in self._views]
         joined = {task: np.concatenate([one[task] for one in logits]) for task in logits[0]}

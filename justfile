@@ -1,0 +1,27 @@
+# What one needs day to day; `just` lists it.
+
+default:
+    @just --list
+
+# Install for development, with the test tools
+setup:
+    pip install -e '.[test]'
+
+# Everything that must pass before a change lands
+check:
+    ruff check .
+    ruff format --check .
+    mypy
+    pytest
+
+# Speed, as ratios within one run
+bench:
+    python benchmarks/run.py
+
+# Train the embedded model anew and measure it; DATA is a folder with an items.csv
+release DATA:
+    benchmarks/release.sh {{DATA}}
+
+# The wheel, embedded weights included
+wheel:
+    pip wheel --no-deps -w dist .
