@@ -20,7 +20,7 @@ bench:
 
 # Train the embedded model anew and measure it; DATA is a folder with an items.csv
 release DATA:
-    benchmarks/release.sh {{DATA}}
+    python benchmarks/release.py {{DATA}} runs/release
 
 # The wheel, embedded weights included
 wheel:
