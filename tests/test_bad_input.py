@@ -112,6 +112,23 @@ def test_a_flac_with_a_wrong_bit_is_found(analyze, clip):
     expect(analyze, path, clip("good.wav", 1), "truncated")
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.ogg", "a.aiff"])
+def test_a_tag_behind_the_audio_does_no_harm(analyze, clip, name):
+    path = clip(name, 3)
+    before = analyze("--json", path).result
+    path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
+    after = analyze("--json", path).result
+    assert after["codec_probability"] == before["codec_probability"]
+    assert (after["evidence"]["duration_s"], after["warnings"]) == (3.0, [])
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.ogg"])
+def test_audio_behind_the_audio_is_not_passed_over_in_silence(analyze, clip, name):
+    path = clip(name, 3)
+    path.write_bytes(path.read_bytes() + clip("more/" + name, 9, seed=4).read_bytes())
+    assert any("read" in warning for warning in analyze("--json", path).result["warnings"])
+
+
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
 def test_a_streamed_wav_that_states_no_length_is_read_to_its_end(analyze, tmp_path, size):
     path = tmp_path / "streamed.wav"

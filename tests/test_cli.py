@@ -233,6 +233,21 @@ def test_ctrl_c_is_one_line_and_status_130(weights_path, clip):
     assert all(json.loads(line)["status"] == "ok" for line in out.splitlines())
 
 
+def test_a_long_file_needs_no_more_memory_than_a_short_one(weights_path, clip):
+    program = (
+        "import resource, sys; from codecsleuth import cli; status = cli.run(sys.argv[1:]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
+
+    def peak(seconds: float) -> int:
+        path = clip("a.flac", seconds, rate=48_000, channels=2)
+        command = [sys.executable, "-c", program, "analyze", "--csv", "--model", str(weights_path)]
+        done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=True)
+        return int(done.stderr) * (1 if sys.platform == "darwin" else 1024)
+
+    assert peak(120) - peak(12) < 60e6
+
+
 def on_terminal(arguments: list[str], **environment: str) -> str:
     """Run with a terminal of 80 columns on stdout and stderr; return all that it was sent."""
     main_end, far_end = pty.openpty()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.containers import check_complete, mp3_bytes_missing, unsupported_container
+from codecsleuth.containers import check_complete, mp3_surplus, unsupported_container
 from codecsleuth.errors import AudioError
 
 if TYPE_CHECKING:
@@ -272,18 +273,19 @@ def open_recording(path: str | Path) -> Iterator[Recording]:
             raise AudioError("empty", "the file is empty")
         digest, size = _hash(descriptor)
         notes = check_complete(descriptor, size)
-        bytes_missing = mp3_bytes_missing(descriptor, size)
+        bytes_missing = mp3_surplus(descriptor, size) < 0
         os.lseek(descriptor, 0, os.SEEK_SET)
         with _decoder(descriptor) as file:
             _check_rate(file.samplerate)
+            declared = _declared_frames(file, bytes_missing)
             yield Recording(
-                source=_decode(file),
+                source=_decode(file, declared),
                 sample_rate=file.samplerate,
                 channels=file.channels,
                 format=f"{file.format} {file.subtype}",
                 sha256=digest,
                 bytes=size,
-                declared_frames=_declared_frames(file, bytes_missing),
+                declared_frames=declared,
                 notes=notes,
             )
     except OSError as error:
@@ -405,21 +407,19 @@ def _declared_frames(file: soundfile.SoundFile, bytes_missing: bool) -> int | No
     return int(file.frames) if file.frames < 1 << 48 else None
 
 
-def _decode(file: soundfile.SoundFile) -> Iterator[Samples]:
+def _decode(file: soundfile.SoundFile, declared: int | None) -> Iterator[Samples]:
     import soundfile
 
-    frames = max(1, _BLOCK_VALUES // file.channels)
-    done = 0
-    while True:
+    left = declared if declared is not None else sys.maxsize
+    while left > 0:
+        # Not one frame more than there are: a FLAC with a tag behind it is fine up to there.
+        frames = min(left, max(1, _BLOCK_VALUES // file.channels))
         try:
             block = file.read(frames, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise AudioError(
-                "truncated",
-                f"damaged or cut short after {done / file.samplerate:.1f} s: "
-                f"{_clean(error.error_string)}",
-            ) from error
+            reason = _clean(error.error_string)
+            raise AudioError("truncated", f"damaged or cut short: {reason}") from error
         if not len(block):
             return
-        done += len(block)
+        left -= len(block)
         yield block

@@ -36,6 +36,8 @@ _SUPPORTED: Final = (
 _OGG_PAGE: Final = 27 + 255 + 255 * 255
 #: Sizes from here on are what programs write that stream to a pipe and do not know the length.
 _STREAMED_SIZE: Final = 0x7FFF0000
+#: What tags behind an MP3 usually take at most.
+_TAG_BYTES: Final = 4096
 
 
 def looks_like_audio(head: bytes) -> bool:
@@ -72,7 +74,9 @@ def check_complete(descriptor: int, size: int) -> list[str]:
         return _check_chunks(descriptor, size, b"SSND", ">")
     if head[:4] == b"OggS":
         return _check_ogg(descriptor, size)
-    return []
+    surplus = mp3_surplus(descriptor, size)
+    unread = surplus > max(_TAG_BYTES, size // 10)
+    return [f"{surplus} bytes behind the stated end of the audio were not read"] * unread
 
 
 def _check_chunks(descriptor: int, size: int, wanted: bytes, order: str) -> list[str]:
@@ -111,20 +115,25 @@ def _check_ogg(descriptor: int, size: int) -> list[str]:
     length = 27 + page[26] + sum(page[27 : 27 + page[26]]) if end_of_stream else 0
     if not end_of_stream or length > len(page):
         raise AudioError("truncated", "cut short: the stream's last page is missing")
-    return []
+    serial = slice(14, 18)
+    several = page[serial] != read_at(descriptor, 18, 0)[serial]
+    return ["holds more than one stream, of which the first was read"] * several
 
 
-def mp3_bytes_missing(descriptor: int, size: int) -> bool:
-    """Whether the Xing or Info header of an MP3, where there is one, counts more bytes than are."""
+def mp3_surplus(descriptor: int, size: int) -> int:
+    """Bytes beyond those that the Xing or Info header of an MP3 counts.
+
+    Negative if some are missing; zero for other files, and where there is no such header.
+    """
     start = _after_id3(read_at(descriptor, 10, 0))
     frame = read_at(descriptor, 256, start)
     at = max(frame.find(b"Xing"), frame.find(b"Info"))
-    if at < 0 or len(frame) < at + 16:
-        return False
+    if frame[:1] != b"\xff" or at < 0 or len(frame) < at + 16:
+        return 0
     flags = struct.unpack(">I", frame[at + 4 : at + 8])[0]
     field = at + 8 + 4 * (flags & 1)
-    stated = struct.unpack(">I", frame[field : field + 4])[0] if flags & 2 else 0
-    return bool(stated > size - start)
+    stated = int(struct.unpack(">I", frame[field : field + 4])[0])
+    return size - start - stated if flags & 2 else 0
 
 
 def _after_id3(head: bytes) -> int:

@@ -94,8 +94,9 @@ def analyze(
 ) -> None:
     """Say of speech recordings whether they passed through a neural codec, and of which kind.
 
-    Exit status: 0 all analysed; 1 some input could not be; 2 wrong usage. The verdict does not
-    change it unless --fail-on asks for that.
+    Exit status: 0 all analysed; 1 some input could not be; 2 wrong usage.
+
+    A verdict does not change the exit status unless --fail-on asks for that.
     """
     from codecsleuth.cli.output import Output, quiet_libraries
 
