@@ -1,0 +1,75 @@
+"""Calibration: probabilities that hold, thresholds that keep to their error rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codecsleuth.calibration import Calibration, sigmoid
+from codecsleuth.training.calibrate import Targets, fit_calibration
+
+RNG = np.random.default_rng(0)
+CLIPS = 4000
+
+
+def bin_scores(shift: float, stretch: float) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose true log-likelihood ratio is a shifted and stretched version of their own."""
+    labels = (np.arange(CLIPS) % 4 == 0).astype(np.int64)
+    true_log_odds = RNG.normal(np.where(labels == 0, 2.0, -2.0), 2.0)
+    logits = np.zeros((CLIPS, 2))
+    logits[:, 0] = stretch * true_log_odds + shift
+    return logits, labels
+
+
+def test_log_odds_are_put_back_to_likelihood_ratios() -> None:
+    logits, labels = bin_scores(shift=3.0, stretch=2.5)
+    fitted = fit_calibration({"BIN": logits}, {"BIN": labels})
+    assert fitted.bin_scale == pytest.approx(1 / 2.5, rel=0.1)
+    assert fitted.bin_bias == pytest.approx(-3.0 / 2.5, abs=0.25)
+    probability = sigmoid(fitted.log_odds(logits))
+    # At even prior odds: each label counts alike, whatever its number of clips.
+    weight = np.where(labels == 0, 1 / (labels == 0).sum(), 1 / (labels == 1).sum())
+    for low in (0.1, 0.3, 0.5, 0.7):
+        chosen = (probability >= low) & (probability < low + 0.2)
+        share = weight[chosen & (labels == 0)].sum() / weight[chosen].sum()
+        assert share == pytest.approx(probability[chosen].mean(), abs=0.08)
+
+
+def test_thresholds_keep_to_their_error_rates() -> None:
+    logits, labels = bin_scores(shift=0.0, stretch=1.0)
+    targets = Targets(false_alarms=0.02, misses=0.04)
+    fitted = fit_calibration({"BIN": logits}, {"BIN": labels}, targets)
+    verdicts = np.array([fitted.verdict(p) for p in sigmoid(fitted.log_odds(logits))])
+    assert (verdicts[labels == 1] == "codec").mean() <= 0.021
+    assert (verdicts[labels == 0] == "bona_fide").mean() <= 0.041
+    assert fitted.bona_fide_threshold <= 0.5 <= fitted.codec_threshold
+
+
+def test_evidence_is_not_overstated_when_labels_are_easy_to_tell_apart() -> None:
+    labels = np.arange(60) % 2
+    logits = np.stack([np.where(labels == 0, 50.0, -50.0), np.zeros(60)], axis=1)
+    fitted = fit_calibration({"BIN": logits}, {"BIN": labels})
+    assert np.abs(fitted.log_odds(logits)).max() <= np.log(31) + 1e-9
+
+
+def test_axes_are_fitted_to_the_known_codec_classes_alone() -> None:
+    labels = np.tile([-1, 0, 1, 2, 3], 400)
+    logits = RNG.normal(0.0, 1.0, (len(labels), 4))
+    logits[np.arange(len(labels)), labels] += np.where(labels > 0, 6.0, 0.0)
+    fitted = fit_calibration({"VQ": logits}, {"VQ": labels})
+    probability = fitted.axis_probabilities("VQ", logits[labels > 0])
+    np.testing.assert_allclose(probability.sum(axis=1), 1.0)
+    hit = probability.argmax(axis=1) == labels[labels > 0] - 1
+    assert probability.max(axis=1).mean() == pytest.approx(hit.mean(), abs=0.02)
+
+
+def test_calibration_survives_the_weights_file() -> None:
+    logits, labels = bin_scores(1.0, 1.5)
+    fitted = fit_calibration({"BIN": logits}, {"BIN": labels})
+    assert Calibration.from_dict(fitted.to_dict()) == fitted
+
+
+def test_without_bin_only_the_axes_are_fitted() -> None:
+    labels = np.tile([1, 2], 50)
+    logits = RNG.normal(0.0, 1.0, (100, 3))
+    assert fit_calibration({"DEC": logits}, {"DEC": labels}).bin_scale == 1.0
