@@ -163,7 +163,7 @@ def test_one_file_is_told_in_full(named):
 
 
 def test_names_cannot_disturb_a_terminal(named):
-    together = shown(SEVERAL, named)
+    together = shown(SEVERAL, named, 160)
     assert "\x1b" not in together
     assert "[bold]" in together
     assert printable("a\nb\x1b‮\udcff.wav") == "a\\nb\\x1b\\u202e\\xff.wav"

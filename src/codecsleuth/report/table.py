@@ -35,7 +35,7 @@ _STYLES: Final = {
     "error": "red",
 }
 #: Cells that the columns beside the file name take, with their gaps.
-_OTHER_COLUMNS: Final = 61
+_OTHER_COLUMNS: Final = 58
 _NAME_LINES: Final = 2
 _BRACKETS_NOTE: Final = "( ) the codec's kind if there were one; the verdict does not say so."
 
@@ -58,9 +58,9 @@ def _table(results: Sequence[Analysis | FileError], width: int) -> Table:
     table.add_column("File", width=name_cells, no_wrap=True)
     table.add_column("Verdict", width=16)
     table.add_column("Codec", width=5)
-    table.add_column("VQ", width=6)
+    table.add_column("VQ", width=5)
     table.add_column("AUX", width=16)
-    table.add_column("DEC", width=8, overflow="fold")
+    table.add_column("DEC", width=6)
     for result in results:
         name = fold(shorten(printable(result.path), _NAME_LINES * (name_cells - 1)), name_cells)
         table.add_row(Text(name), *_cells(result))

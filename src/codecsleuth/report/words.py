@@ -77,12 +77,21 @@ def shorten(name: str, cells: int) -> str:
 
 
 def fold(name: str, cells: int) -> str:
-    """A name over lines of at most ``cells``, broken anywhere: a break at spaces would hide them."""
+    """A name over lines of at most ``cells``; a break at a space would hide it."""
     lines = []
     while name:
-        lines.append(_fit(name, cells))
-        name = name[len(lines[-1]) :]
+        line = _fit(name, cells)
+        if len(line) < len(name):
+            line = line[: _break(line)]
+        lines.append(line)
+        name = name[len(line) :]
     return "\n".join(lines)
+
+
+def _break(line: str) -> int:
+    """Where to end a full line: behind a separator in its second half, or at its end."""
+    behind = max(line.rfind(separator) for separator in "/_-.") + 1
+    return behind if behind > len(line) // 2 else len(line)
 
 
 def _fit(name: str, cells: int) -> str:
