@@ -166,6 +166,7 @@ def test_paths_that_lead_nowhere(analyze, clip, tmp_path):
     (tmp_path / "round.wav").symlink_to(tmp_path / "round.wav")
     (tmp_path / "nothing").mkdir()
     expect(analyze, tmp_path / "missing.wav", good, "missing")
+    assert analyze("--json", "").result["error"]["kind"] == "missing"
     expect(analyze, tmp_path / "link.wav", good, "broken_link")
     expect(analyze, tmp_path / "round.wav", good, "io")
     expect(analyze, good / "below.wav", good, "io")

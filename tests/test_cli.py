@@ -233,6 +233,20 @@ def test_ctrl_c_is_one_line_and_status_130(weights_path, clip):
     assert all(json.loads(line)["status"] == "ok" for line in out.splitlines())
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+def test_a_full_disk_and_a_closed_stdout_are_one_line(weights_path, clip):
+    path = str(clip("a.wav", 1))
+    command = [*COMMAND, "analyze", "--json", "--model", str(weights_path), path]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left" in done.stderr
+    closed = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (closed.returncode, closed.stderr.count("\n")) == (2, 1)
+
+
 def test_a_long_file_needs_no_more_memory_than_a_short_one(weights_path, clip):
     program = (
         "import resource, sys; from codecsleuth import cli; status = cli.run(sys.argv[1:]);"

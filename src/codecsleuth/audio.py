@@ -321,7 +321,7 @@ def array_recording(samples: NDArray[Any], sample_rate: int | None) -> Recording
 def _open_regular(path: str | Path) -> int:
     """Open without waiting: a pipe or a device must not hang the whole run."""
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - Path takes "" for "."
             raise _not_a_file(Path(path))
         flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, os.O_RDONLY | flags)

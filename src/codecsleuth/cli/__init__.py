@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Final
@@ -66,7 +67,8 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status."""
     try:
         status = app(arguments, prog_name="codecsleuth", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except _ParserError as error:
         return complain(_one_line(error.format_message()), EXIT_USAGE)  # type: ignore[attr-defined]
     except UsageError as error:
@@ -78,6 +80,10 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return EXIT_INPUT
+    except OSError as error:
+        _forget_stdout()
+        where = os.fsdecode(error.filename) if error.filename else "cannot write the output"
+        return complain(f"{where}: {error.strerror or error}", EXIT_INPUT)
     if status == EXIT_INTERRUPTED:
         return complain("interrupted", EXIT_INTERRUPTED)
     return status if isinstance(status, int) else 0
@@ -96,4 +102,5 @@ def _one_line(message: str) -> str:
 
 def _forget_stdout() -> None:
     # What is still buffered cannot be delivered; Python would complain of it at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -170,7 +170,8 @@ def _with_progress(results: Iterator[Result], total: int, request: Request) -> I
     )
 
     console = Console(stderr=True, file=sys.stderr, highlight=False, soft_wrap=True)
-    streaming = request.form in ("jsonl", "csv") and sys.stdout.isatty()
+    # Lines that stream onto the same terminal would run into the bar.
+    streaming = request.form in ("jsonl", "csv") and bool(sys.stdout) and sys.stdout.isatty()
     shown = total > 1 and console.is_terminal and not console.is_dumb_terminal and not streaming
     columns = (TextColumn("Analysing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not shown) as progress:

@@ -27,6 +27,8 @@ class Output:
             UsageError: there is such a file and no ``--force``, or it cannot be written.
         """
         if path is None:
+            if sys.stdout is None:
+                raise UsageError("stdout is closed; name a file with --output")
             return cls()
         if path.is_dir():
             raise UsageError(f"--output {path}: is a folder")
