@@ -32,7 +32,9 @@ WEIGHTS = "compact.safetensors"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--parallel", type=int, default=2, help="folds trained at a time")
@@ -64,7 +66,17 @@ def train(options: argparse.Namespace, out: Path, *words: str) -> None:
 
 
 def evaluate(options: argparse.Namespace, model: Path, output: Path, *words: str) -> dict:
-    run(options, "evaluate", "--model", str(model), "--json", "--output", str(output), "--force", *words)
+    run(
+        options,
+        "evaluate",
+        "--model",
+        str(model),
+        "--json",
+        "--output",
+        str(output),
+        "--force",
+        *words,
+    )
     return json.loads(output.read_text(encoding="utf-8"))
 
 

@@ -32,7 +32,7 @@ class CompactConfig:
     """
 
     tasks: tuple[str, ...] = TASKS
-    members: int = 1
+    members: int = 3
     convolutions: tuple[tuple[int, int, int], ...] = (
         (64, 9, 4),
         (96, 5, 2),
@@ -40,9 +40,9 @@ class CompactConfig:
         (128, 3, 1),
     )
     blocks: tuple[str, ...] = tuple(name for name in BLOCKS if name != "fine")
-    hidden: int = 128
-    embedding: int = 64
-    dropout: float = 0.2
+    hidden: int = 64
+    embedding: int = 48
+    dropout: float = 0.35
 
     def __post_init__(self) -> None:
         """Take lists, as a weights file's metadata holds them, for tuples."""

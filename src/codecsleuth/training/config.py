@@ -48,14 +48,14 @@ class TrainingConfig:
     tasks: str = "M1"
     balance: str | None = None
     seed: int = 1234
-    views: int = 12
-    steps: int = 1_500
+    views: int = 8
+    steps: int = 1_000
     batch_size: int = 64
     learning_rate: float = 2e-3
     warm_up: float = 0.15
     weight_decay: float = 0.02
     mixup: float = 0.4
-    label_smoothing: float = 0.05
+    label_smoothing: float = 0.0
     axis_weight: float = 0.7
     bona_fide_share: float = 0.4
     evenness: float = 0.5
