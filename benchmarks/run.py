@@ -145,13 +145,14 @@ def _embedded() -> Path | None:
 
 def _random_weights(folder: Path) -> Path:
     from codecsleuth.calibration import Calibration
-    from codecsleuth.models.compact import CompactNet
+    from codecsleuth.models.compact import CompactConfig, CompactNet
     from codecsleuth.taxonomy import CLASSES
     from codecsleuth.weights import WeightsFile, write_weights
 
     classes = {task: list(names) for task, names in CLASSES.items()}
-    described = ("random", "0", "compact", {}, tuple(CLASSES), classes)
-    state = CompactNet().state_dict()
+    config = CompactConfig()
+    described = ("random", "0", "compact", asdict(config), tuple(CLASSES), classes)
+    state = CompactNet(config).state_dict()
     path = folder / "random.safetensors"
     write_weights(path, WeightsFile(*described, Calibration().to_dict(), {}, state))
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +79,13 @@ def weights_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    network = CompactNet(CompactConfig())
+    config = CompactConfig(members=1)
+    network = CompactNet(config)
     weights = WeightsFile(
         name="tiny",
         version="0",
         architecture="compact",
-        config={},
+        config=asdict(config),
         tasks=tuple(CLASSES),
         classes={task: list(names) for task, names in CLASSES.items()},
         calibration=Calibration(bona_fide_threshold=0.4, codec_threshold=0.6).to_dict(),
