@@ -14,8 +14,10 @@ import pytest
 import soundfile
 
 from codecsleuth import cli
+from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import read_items
 from codecsleuth.errors import UsageError
+from codecsleuth.evaluation.scores import ScoreTable, read_scores, scores_csv
 from codecsleuth.inference import Model
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.training.config import TrainingConfig
@@ -59,12 +61,18 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("views")
 
 
-def trainer(data: Path, views: Path, config: TrainingConfig = CONFIG) -> Trainer:
+def trainer(
+    data: Path,
+    views: Path,
+    config: TrainingConfig = CONFIG,
+    calibrate_on: ScoreTable | None = None,
+) -> Trainer:
     table = read_items(data)
     maker = ViewMaker(config.augmentation, config.seed, views, clips_sha256(table))
     for _ in maker.render(table.items, maker.missing(config.views), workers=1):
         pass
-    return Trainer(table, config, CompactConfig(members=2, hidden=8, embedding=4), maker)
+    network = CompactConfig(members=2, hidden=8, embedding=4)
+    return Trainer(table, config, network, maker, calibrate_on)
 
 
 def run(training: Trainer, out: Path, stop_after: int | None = None) -> None:
@@ -132,6 +140,24 @@ def test_training_learns_what_sets_the_labels_apart(
 def test_sources_left_out_are_left_out(data: Path, views: Path, tmp_path: Path) -> None:
     run(trainer(data, views, replace(CONFIG, left_out_sources=("page/two",))), tmp_path)
     assert read_weights(tmp_path / FINAL_NAME).training["sources"] == ["page/one", "page/three"]
+
+
+def test_calibration_is_fitted_to_the_scores_given(
+    data: Path, views: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    """Scores shifted by a constant are put back by it."""
+    items = read_items(data).items
+    shift = 5.0
+    logits = np.array([[shift + (1.0 if item.is_codec else -1.0), 0.0] for item in items])
+    noise = np.random.default_rng(0).normal(0.0, 1.0, len(items))
+    logits[:, 0] += noise
+    path = tmp_path / "scores.csv"
+    path.write_text(scores_csv(ScoreTable(items, {"BIN": logits}), Calibration()))
+    training = trainer(data, views, calibrate_on=read_scores([path], items))
+    run(training, tmp_path)
+    fitted = Calibration.from_dict(read_weights(tmp_path / FINAL_NAME).calibration)
+    even = -fitted.bin_bias / fitted.bin_scale
+    assert even == pytest.approx(shift, abs=0.6)
 
 
 def test_views_do_not_depend_on_the_number_of_workers(data: Path, tmp_path: Path) -> None:

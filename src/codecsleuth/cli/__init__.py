@@ -31,6 +31,7 @@ app = typer.Typer(
     help="Did this speech pass through a neural audio codec, and of which kind?",
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

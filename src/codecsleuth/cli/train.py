@@ -44,7 +44,7 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps.")] = None,
     views: Annotated[int | None, typer.Option(min=1, help="Augmented versions a clip.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=2, help="Clips a step.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1234,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1234,
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints.")
     ] = None,
@@ -69,7 +69,8 @@ def train(
         bool, typer.Option("--allow-missing", help="Go on without audio that is not there.")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=256, show_default="CPU cores", help="Render with.")
+        int | None,
+        typer.Option(min=1, max=256, show_default="CPU cores", help="Clips rendered at a time."),
     ] = None,
 ) -> None:
     """Train the compact network; writes log.jsonl, a checkpoint and compact.safetensors."""

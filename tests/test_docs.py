@@ -1,0 +1,38 @@
+"""The documents and the program say the same."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from codecsleuth.cli import COMMANDS
+from conftest import ROOT
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("weights/*.md"))]
+
+
+def test_the_command_line_reference_is_the_commands_own_help() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_cli_reference.py"))
+    assert made["REFERENCE"].read_text(encoding="utf-8") == made["reference"]()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_in_the_documents_exist(page: Path) -> None:
+    reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    for line in re.findall(r"^ {4}codecsleuth (.+)$", text, flags=re.MULTILINE):
+        command = line.split()[0]
+        assert command in COMMANDS
+        for option in re.findall(r"(--[a-z-]+)", line):
+            assert option in reference, option
