@@ -9,7 +9,6 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Final
 
 import typer
@@ -55,8 +54,7 @@ def _root(
 
 
 for _name in COMMANDS:
-    if find_spec(f"codecsleuth.cli.{_name}"):
-        app.command(_name)(getattr(import_module(f"codecsleuth.cli.{_name}"), _name))
+    app.command(_name)(getattr(import_module(f"codecsleuth.cli.{_name}"), _name))
 
 
 def main() -> None:

@@ -1,0 +1,143 @@
+"""Error rates on sources left out, under conditions that recordings meet.
+
+    python benchmarks/conditions.py DATA OUT
+
+OUT is a folder that `benchmarks/release.py` has filled: each fold's network scores every fourth
+clip of the sources it has not seen, as it is and under each condition, and all are judged by the
+released calibration. Prints a table and writes OUT/conditions.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codecsleuth.audio import SAMPLE_RATE
+from codecsleuth.calibration import Calibration, sigmoid
+from codecsleuth.data.augment import high_pass, lossy_round_trip, mu_law, resample, room
+from codecsleuth.data.items import Item, class_indices, fold_sources, read_items
+from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.inference import Model
+from codecsleuth.taxonomy import BIN_CODEC
+from codecsleuth.training.views import read_clip
+from codecsleuth.weights import read_weights
+
+FOLDS = 5
+EVERY = 4
+Waveform = NDArray[np.float32]
+Condition = Callable[[Waveform, np.random.Generator], Waveform]
+
+
+def mp3_64(clip: Waveform, rng: np.random.Generator) -> Waveform:
+    # libsndfile goes from 160 (level 0) to 8 kbit/s (level 1) at 16 kHz.
+    return lossy_round_trip(clip, "MP3", "MPEG_LAYER_III", (160 - 64) / (160 - 8))
+
+
+def opus_24(clip: Waveform, rng: np.random.Generator) -> Waveform:
+    # libsndfile goes from 256 (level 0) to 6 kbit/s (level 1) a channel.
+    return lossy_round_trip(clip, "OGG", "OPUS", (256 - 24) / (256 - 6))
+
+
+def telephone(clip: Waveform, rng: np.random.Generator) -> Waveform:
+    narrow = mu_law(resample(high_pass(clip, rng), SAMPLE_RATE, 8_000))
+    return resample(narrow, 8_000, SAMPLE_RATE)
+
+
+def noise_20_db(clip: Waveform, rng: np.random.Generator) -> Waveform:
+    level = np.sqrt(np.mean(np.square(clip, dtype=np.float64))) / 10.0
+    return (clip + level * rng.standard_normal(len(clip))).astype(np.float32)
+
+
+def cut(seconds: float) -> Condition:
+    def shorten(clip: Waveform, rng: np.random.Generator) -> Waveform:
+        length = min(len(clip), round(seconds * SAMPLE_RATE))
+        start = int(rng.integers(0, len(clip) - length + 1))
+        return clip[start : start + length]
+
+    return shorten
+
+
+def rate_44(clip: Waveform, rng: np.random.Generator) -> Waveform:
+    return resample(resample(clip, SAMPLE_RATE, 44_100), 44_100, SAMPLE_RATE)
+
+
+CONDITIONS: dict[str, Condition] = {
+    "as it is": lambda clip, rng: clip,
+    "MP3, 64 kbit/s": mp3_64,
+    "Opus, 24 kbit/s": opus_24,
+    "telephone, 8 kHz mu-law": telephone,
+    "white noise, 20 dB": noise_20_db,
+    "cut to 1.5 s": cut(1.5),
+    "cut to 2 s": cut(2.0),
+    "cut to 3 s": cut(3.0),
+    "44.1 kHz and back": rate_44,
+    "gain, -6 dB": lambda clip, rng: (0.5 * clip).astype(np.float32),
+    "room": room,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    table = read_items(options.data)
+    calibration = Calibration.from_dict(
+        read_weights(options.out / "final" / "compact.safetensors").calibration
+    )
+    items: list[Item] = []
+    logits: dict[str, list[NDArray[np.float64]]] = {name: [] for name in CONDITIONS}
+    for number in range(1, FOLDS + 1):
+        model = Model.load(options.out / f"fold-{number}" / "compact.safetensors")
+        sources = set(fold_sources(table.items, f"{number}/{FOLDS}"))
+        chosen = [item for item in table if item.source in sources][::EVERY]
+        with ThreadPoolExecutor(options.workers) as pool:
+            answers = list(pool.map(lambda item, model=model: score(model, item), chosen))
+        items += chosen
+        for name in CONDITIONS:
+            logits[name] += [answer[name] for answer in answers]
+    figures = {name: judge(np.stack(rows), items, calibration) for name, rows in logits.items()}
+    together = np.concatenate([np.stack(rows) for rows in logits.values()])
+    figures["all together"] = judge(together, items * len(CONDITIONS), calibration)
+    (options.out / "conditions.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    for name, figure in figures.items():
+        print(f"{name:26}" + "  ".join(f"{key} {value:.3f}" for key, value in figure.items()))
+
+
+def score(model: Model, item: Item) -> dict[str, NDArray[np.float64]]:
+    """BIN logits of a clip under each condition."""
+    clip = read_clip(item)
+    answers = {}
+    for number, (name, condition) in enumerate(CONDITIONS.items()):
+        changed = condition(clip, np.random.default_rng((item.row, number)))
+        answers[name] = model.logits(changed, SAMPLE_RATE)["BIN"]
+    return answers
+
+
+def judge(
+    logits: NDArray[np.float64], items: list[Item], calibration: Calibration
+) -> dict[str, float]:
+    """EER, and the shares of each label that get each verdict."""
+    labels = class_indices(items, "BIN")
+    probabilities = sigmoid(calibration.log_odds(logits))
+    given = np.array([calibration.verdict(float(value)) for value in probabilities])
+    codec = labels == BIN_CODEC
+    return {
+        "eer": task_metrics({"BIN": logits}, {"BIN": labels})["BIN"]["eer"],
+        "bona fide called codec": float((given[~codec] == "codec").mean()),
+        "codec called bona fide": float((given[codec] == "bona_fide").mean()),
+        "inconclusive": float((given == "inconclusive").mean()),
+    }
+
+
+if __name__ == "__main__":
+    main()
