@@ -312,13 +312,15 @@ def dev_metrics(
     task that is not defined on dev is left out of it.
     """
     found = task_metrics(logits, labels)
-    merits = {task: found[task]["f1_weighted"] for task in found if task in AXES}
-    if "BIN" in found:
-        merits["BIN"] = 1.0 - found["BIN"]["eer"]
-    defined = [value for value in merits.values() if math.isfinite(value)]
+    figures = {
+        "EER" if task == "BIN" else f"F1 {task}": of["eer" if task == "BIN" else "f1_weighted"]
+        for task, of in found.items()
+    }
+    merits = [1.0 - value if name == "EER" else value for name, value in figures.items()]
+    defined = [value for value in merits if math.isfinite(value)]
     if not defined:
         raise DataError("dev has no clips that any task could be measured on")
-    return {"score": float(np.mean(defined)), **{f"merit_{task}": v for task, v in merits.items()}}
+    return {"score": float(np.mean(defined)), **figures}
 
 
 def _rows(table: ItemTable, split: str, kept: Sequence[bool]) -> NDArray[np.int64]:
