@@ -49,7 +49,7 @@ class TrainingConfig:
     balance: str | None = None
     seed: int = 1234
     views: int = 8
-    steps: int = 1_000
+    steps: int = 1_500
     batch_size: int = 64
     learning_rate: float = 2e-3
     warm_up: float = 0.15
@@ -57,7 +57,7 @@ class TrainingConfig:
     mixup: float = 0.4
     label_smoothing: float = 0.0
     axis_weight: float = 0.7
-    bona_fide_share: float = 0.4
+    bona_fide_share: float = 0.3
     evenness: float = 0.5
     average: float = 0.99
     evaluate_every: int = 100
