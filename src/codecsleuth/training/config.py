@@ -49,7 +49,7 @@ class TrainingConfig:
     balance: str | None = None
     seed: int = 1234
     views: int = 8
-    steps: int = 1_500
+    steps: int = 1_000
     batch_size: int = 64
     learning_rate: float = 2e-3
     warm_up: float = 0.15
