@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from codecsleuth.calibration import LN10, Calibration
 from codecsleuth.inference import Model
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.weights import WeightsFile, write_weights
+from conftest import ROOT, Outcome
 
-SCHEMA = Path(__file__).parents[1] / "docs" / "schema" / "evaluation.schema.json"
+SCHEMA = ROOT / "docs" / "schema" / "evaluation.schema.json"
 HEADER = "file,split,label,vq,aux,dec,codec,kind,group,source,duration_s"
 CODECS = {"EnCodec": "MVQ,None,Time", "BigCodec": "SVQ,None,Time", "Unheard": ",,"}
 PAGES = ("anna/page", "boris/page", "clara/page")
@@ -42,17 +42,6 @@ class NoiseMeter(torch.nn.Module):
             for axis in ("VQ", "AUX", "DEC")
         }
         return {"BIN": torch.cat([codec, -codec], dim=1), **axes}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        return json.loads(self.out)
 
 
 Run = Callable[..., Outcome]
