@@ -1,0 +1,190 @@
+"""W2V2-AASIST, the network of Chen et al. 2025 (arXiv 2505.12994, section 4).
+
+A self-supervised front end (XLS-R) reads the waveform, a residual encoder and one attention map
+turn its features into a spectral and a temporal view, and each task has a branch of graph attention
+over both (Tak et al., arXiv 2202.12233; Jung et al., arXiv 2110.01200). The branches share all that
+comes before them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrize
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from codecsleuth.models.aasist import GraphBranch, ResidualBlock
+from codecsleuth.taxonomy import CLASSES, TASKS
+
+#: Bands and frames are pooled by this, so that one frame stands for 60 ms.
+POOLING: Final = 3
+
+
+@dataclass(frozen=True)
+class FrontEndConfig:
+    """Dimensions of the wav2vec 2.0 front end; by default those of XLS-R 300M.
+
+    Attributes:
+        channels: of each convolution over the waveform.
+        kernels: of the same; the first has stride 5, the others 2.
+        width: of the transformer.
+        layers: of the transformer.
+        heads: of its attention, and groups of the positional convolution.
+        feed_forward: width of its inner layers.
+        position_kernel: of the positional convolution.
+    """
+
+    channels: tuple[int, ...] = (512,) * 7
+    kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    width: int = 1024
+    layers: int = 24
+    heads: int = 16
+    feed_forward: int = 4096
+    position_kernel: int = 128
+
+    def __post_init__(self) -> None:
+        """Take lists, as a weights file's metadata holds them, for tuples."""
+        object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "kernels", tuple(self.kernels))
+
+
+@dataclass(frozen=True)
+class W2V2AasistConfig:
+    """Settings of the network; by default the paper's.
+
+    Attributes:
+        tasks: branches, in order.
+        front_end: dimensions of the front end.
+        projection: width that its features are brought to; a third of it is the number of bands.
+        filters: output channels of each residual block.
+        attention_hidden: inner channels of the attention map.
+        graph_widths: of the nodes before and after the mixed graph layers.
+    """
+
+    tasks: tuple[str, ...] = TASKS
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    projection: int = 128
+    filters: tuple[int, ...] = (32, 32, 64, 64, 64, 64)
+    attention_hidden: int = 128
+    graph_widths: tuple[int, int] = (64, 32)
+
+    def __post_init__(self) -> None:
+        """Take lists and mappings, as a weights file's metadata holds them."""
+        object.__setattr__(self, "tasks", tuple(self.tasks))
+        object.__setattr__(self, "filters", tuple(self.filters))
+        first, second = self.graph_widths
+        object.__setattr__(self, "graph_widths", (first, second))
+        if isinstance(self.front_end, dict):
+            object.__setattr__(self, "front_end", FrontEndConfig(**self.front_end))
+
+    @property
+    def bands(self) -> int:
+        """Nodes of the spectral graph."""
+        return self.projection // POOLING
+
+
+class W2V2Aasist(nn.Module):
+    """Waveforms to logits per task."""
+
+    def __init__(self, config: W2V2AasistConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or W2V2AasistConfig()
+        filters = (1, *self.config.filters)
+        self.front_end = Wav2Vec2Model(transformers_config(self.config.front_end))
+        self.projection = nn.Linear(self.config.front_end.width, self.config.projection)
+        self.first_norm = nn.BatchNorm2d(1)
+        self.encoder = nn.Sequential(
+            *(
+                ResidualBlock(before, after, first=not number)
+                for number, (before, after) in enumerate(zip(filters, filters[1:], strict=False))
+            )
+        )
+        self.last_norm = nn.BatchNorm2d(filters[-1])
+        hidden = self.config.attention_hidden
+        self.attention = nn.Sequential(
+            nn.Conv2d(filters[-1], hidden, 1),
+            nn.SELU(),
+            nn.BatchNorm2d(hidden),
+            nn.Conv2d(hidden, filters[-1], 1),
+        )
+        self.branches = nn.ModuleDict(
+            {
+                task: GraphBranch(self.config.bands, *self.config.graph_widths, len(CLASSES[task]))
+                for task in self.config.tasks
+            }
+        )
+
+    def forward(self, waveforms: Tensor) -> dict[str, Tensor]:
+        """Float32 ``(batch, samples)`` at 16 kHz, 2,000 samples or more, to logits per task.
+
+        Returns:
+            ``BIN`` ``(batch, 2)``, ``VQ`` and ``AUX`` ``(batch, 4)``, ``DEC`` ``(batch, 3)``, for
+            the tasks that the network has; classes in the order of `codecsleuth.taxonomy.CLASSES`.
+        """
+        spectral, temporal = self.views(self.features(waveforms))
+        return {task: branch(spectral, temporal) for task, branch in self.branches.items()}
+
+    def features(self, waveforms: Tensor) -> Tensor:
+        """The front end's output, float32 ``(batch, frames of 20 ms, width)``."""
+        read = self.front_end(waveforms.to(self.front_end.dtype)).last_hidden_state
+        features: Tensor = read.float()
+        return features
+
+    def views(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features ``(batch, frames, width)`` as nodes of the two graphs.
+
+        Returns:
+            Spectral ``(batch, bands, channels)`` and temporal ``(batch, frames / 3, channels)``.
+        """
+        picture = self.projection(features).transpose(1, 2).unsqueeze(1)
+        picture = functional.selu(self.first_norm(functional.max_pool2d(picture, POOLING)))
+        encoded = functional.selu(self.last_norm(self.encoder(picture)))
+        attention = self.attention(encoded)
+        spectral = (encoded * torch.softmax(attention, dim=-1)).sum(dim=-1)
+        temporal = (encoded * torch.softmax(attention, dim=-2)).sum(dim=-2)
+        return spectral.transpose(1, 2), temporal.transpose(1, 2)
+
+    def freeze_for_inference(self, dtype: torch.dtype = torch.float32) -> None:
+        """Fold what is constant, and let the front end compute in ``dtype``.
+
+        The rest of the network, a hundredth of the work, stays in float32.
+        """
+        convolution = self.front_end.encoder.pos_conv_embed.conv
+        if parametrize.is_parametrized(convolution, "weight"):
+            parametrize.remove_parametrizations(convolution, "weight")
+        self.front_end.to(dtype)
+
+
+def transformers_config(config: FrontEndConfig) -> Wav2Vec2Config:
+    """The front end as transformers describes it, with nothing random in it."""
+    return Wav2Vec2Config(
+        hidden_size=config.width,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        intermediate_size=config.feed_forward,
+        conv_dim=list(config.channels),
+        conv_kernel=list(config.kernels),
+        conv_stride=[5] + [2] * (len(config.kernels) - 1),
+        conv_bias=True,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        num_conv_pos_embeddings=config.position_kernel,
+        num_conv_pos_embedding_groups=config.heads,
+        **dict.fromkeys(_RANDOM_PARTS, 0.0),
+        apply_spec_augment=False,
+    )
+
+
+_RANDOM_PARTS: Final = (
+    "hidden_dropout",
+    "activation_dropout",
+    "attention_dropout",
+    "feat_proj_dropout",
+    "layerdrop",
+    "mask_time_prob",
+    "mask_feature_prob",
+)

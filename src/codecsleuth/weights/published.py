@@ -1,0 +1,340 @@
+"""Checkpoints as the paper's authors publish them: names, kinds, dimensions.
+
+They are plain state dicts of PyTorch with fairseq's names for the front end. Nothing about their
+dimensions is taken for granted but what tensors cannot say: strides of 5 and then 2, and as many
+attention heads as the positional convolution has groups, which holds for every size of XLS-R.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from codecsleuth.errors import WeightsError
+from codecsleuth.taxonomy import AXES, CLASSES, TASKS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from codecsleuth.models.w2v2_aasist import W2V2AasistConfig
+
+    State = dict[str, Tensor]
+
+#: The paper's nine kinds of model and the tasks of each, in the order of the network's answer.
+KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    **{f"S_{task}": (task,) for task in TASKS},
+    **{f"D_{axis}": ("BIN", axis) for axis in AXES},
+    "M1": TASKS,
+    "M2": AXES,
+}
+
+_BRANCHES: Final = {
+    "BIN": "binary_branch",
+    "VQ": "multiclass_branch_qs",
+    "AUX": "multiclass_branch_as",
+    "DEC": "multiclass_branch_ds",
+}
+_TASK_OF_BRANCH: Final = {branch: task for task, branch in _BRANCHES.items()}
+_SSL: Final = r"ssl_model\.model\."
+_FIRST_TENSORS: Final = "ssl_model.model.feature_extractor.conv_layers.0.0.weight"
+
+#: Tensors of the front end's pre-training, and its padding mask, which nothing reads afterwards.
+UNUSED: Final = re.compile(_SSL + r"(mask_emb$|quantizer\.|project_q\.|final_proj\.)")
+
+#: Published names (a pattern for the whole beginning) and the network's own.
+_RENAMED: Final = tuple(
+    (re.compile(pattern), own)
+    for pattern, own in (
+        (_SSL + r"feature_extractor\.conv_layers\.(\d+)\.0\.", r"front_end.feature_extractor.conv_layers.\1.conv."),
+        (_SSL + r"feature_extractor\.conv_layers\.(\d+)\.2\.1\.", r"front_end.feature_extractor.conv_layers.\1.layer_norm."),
+        (_SSL + r"layer_norm\.", r"front_end.feature_projection.layer_norm."),
+        (_SSL + r"post_extract_proj\.", r"front_end.feature_projection.projection."),
+        (_SSL + r"encoder\.pos_conv\.0\.bias$", r"front_end.encoder.pos_conv_embed.conv.bias"),
+        (_SSL + r"encoder\.pos_conv\.0\.weight_g$", r"front_end.encoder.pos_conv_embed.conv.parametrizations.weight.original0"),
+        (_SSL + r"encoder\.pos_conv\.0\.weight_v$", r"front_end.encoder.pos_conv_embed.conv.parametrizations.weight.original1"),
+        (_SSL + r"encoder\.layers\.(\d+)\.self_attn\.", r"front_end.encoder.layers.\1.attention."),
+        (_SSL + r"encoder\.layers\.(\d+)\.self_attn_layer_norm\.", r"front_end.encoder.layers.\1.layer_norm."),
+        (_SSL + r"encoder\.layers\.(\d+)\.fc1\.", r"front_end.encoder.layers.\1.feed_forward.intermediate_dense."),
+        (_SSL + r"encoder\.layers\.(\d+)\.fc2\.", r"front_end.encoder.layers.\1.feed_forward.output_dense."),
+        (_SSL + r"encoder\.layers\.(\d+)\.final_layer_norm\.", r"front_end.encoder.layers.\1.final_layer_norm."),
+        (_SSL + r"encoder\.layer_norm\.", r"front_end.encoder.layer_norm."),
+        (r"LL\.", r"projection."),
+        (r"first_bn\.", r"first_norm."),
+        (r"first_bn1\.", r"last_norm."),
+        (r"encoder\.(\d+)\.0\.bn1\.", r"encoder.\1.unused_norm."),
+        (r"encoder\.(\d+)\.0\.bn2\.", r"encoder.\1.norm."),
+        (r"encoder\.(\d+)\.0\.conv1\.", r"encoder.\1.first."),
+        (r"encoder\.(\d+)\.0\.conv2\.", r"encoder.\1.second."),
+        (r"encoder\.(\d+)\.0\.conv_downsample\.", r"encoder.\1.shortcut."),
+        (r"attention\.", r"attention."),
+    )
+)  # fmt: skip
+_RENAMED_IN_BRANCH: Final = tuple(
+    (re.compile(pattern), own)
+    for pattern, own in (
+        (r"pos_S$", "positions"),
+        (r"GAT_layer_S\.", "spectral."),
+        (r"GAT_layer_T\.", "temporal."),
+        (r"pool_S\.", "spectral_pool."),
+        (r"pool_T\.", "temporal_pool."),
+        (r"pool_hS1\.", "paths.0.spectral_pool."),
+        (r"pool_hT1\.", "paths.0.temporal_pool."),
+        (r"pool_hS2\.", "paths.1.spectral_pool."),
+        (r"pool_hT2\.", "paths.1.temporal_pool."),
+        (r"master1$", "paths.0.stack"),
+        (r"master2$", "paths.1.stack"),
+        (r"HtrgGAT_layer_ST11\.", "paths.0.first."),
+        (r"HtrgGAT_layer_ST12\.", "paths.0.second."),
+        (r"HtrgGAT_layer_ST21\.", "paths.1.first."),
+        (r"HtrgGAT_layer_ST22\.", "paths.1.second."),
+        (r"out_layer\.", "read_out."),
+    )
+)
+_RENAMED_IN_LAYER: Final = {
+    "proj": "score",
+    "att_proj": "pair",
+    "att_projM": "stack_pair",
+    "att_weight": "pair_weight",
+    "att_weight11": "temporal_weight",
+    "att_weight22": "spectral_weight",
+    "att_weight12": "across_weight",
+    "att_weightM": "stack_weight",
+    "proj_type1": "temporal",
+    "proj_type2": "spectral",
+    "proj_with_att": "attended",
+    "proj_without_att": "own",
+    "proj_with_attM": "stack_attended",
+    "proj_without_attM": "stack_own",
+    "bn": "norm",
+}
+_LAYER: Final = re.compile(rf"\b({'|'.join(_RENAMED_IN_LAYER)})(?=\.(?:weight$|bias$|running_|num_)|$)")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A published checkpoint in this project's terms.
+
+    Attributes:
+        kind: key of `KINDS`.
+        config: the network's settings, plain values.
+        tensors: its state.
+    """
+
+    kind: str
+    config: dict[str, Any]
+    tensors: State
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The network's tasks."""
+        return KINDS[self.kind]
+
+
+def own_name(published: str) -> str | None:
+    """The network's name of a published tensor; None for one that is not known."""
+    branch, _, rest = published.partition(".")
+    if branch in _TASK_OF_BRANCH:
+        renamed = _renamed(rest, _RENAMED_IN_BRANCH)
+        if renamed is None:
+            return None
+        inner = _LAYER.sub(lambda found: _RENAMED_IN_LAYER[found[1]], renamed)
+        return f"branches.{_TASK_OF_BRANCH[branch]}.{inner}"
+    return _renamed(published, _RENAMED)
+
+
+def _renamed(name: str, rules: Iterable[tuple[re.Pattern[str], str]]) -> str | None:
+    for pattern, own in rules:
+        if pattern.match(name):
+            return pattern.sub(own, name, count=1)
+    return None
+
+
+def read_checkpoint(path: Path) -> Converted:
+    """Read a checkpoint of the authors, or one in the same form, and run no code in it.
+
+    Raises:
+        WeightsError: it cannot be read, holds more than tensors, or they are not those of a
+            W2V2-AASIST; one line that names them.
+    """
+    return convert(_load(path), str(path))
+
+
+def _load(path: Path) -> State:
+    import torch
+
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: refused: not a plain checkpoint of tensors ({_reason(error)})"
+        ) from error
+    except Exception as error:  # a damaged file can fail anywhere in the reader
+        raise WeightsError(f"{path}: not a checkpoint of PyTorch ({_reason(error)})") from error
+    return _plain_state(loaded, path)
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _reason(error: Exception) -> str:
+    """What the reader stumbled over, without its long advice to load it all the same."""
+    found = re.search(r"(Unsupported (?:global|operand|class)[^\n.]*(?:\.\w+)*)", str(error))
+    first = found[1] if found else next(iter(str(error).splitlines()), type(error).__name__)
+    return first.strip()[:160]
+
+
+def _plain_state(loaded: object, path: Path) -> State:
+    """Take off a ``{"model": ...}`` wrapper and the prefix of ``DataParallel``."""
+    from torch import Tensor
+
+    if isinstance(loaded, dict) and isinstance(loaded.get("model"), dict):
+        loaded = loaded["model"]
+    if not isinstance(loaded, dict) or not loaded:
+        raise WeightsError(f"{path}: holds no state dict")
+    others = [str(name) for name, value in loaded.items() if not isinstance(value, Tensor)]
+    if others:
+        raise WeightsError(f"{path}: holds more than tensors: {_listed(others)}")
+    prefix = "module."
+    shared = all(str(name).startswith(prefix) for name in loaded)
+    return {str(name).removeprefix(prefix) if shared else str(name): loaded[name] for name in loaded}
+
+
+def convert(state: Mapping[str, Tensor], where: str) -> Converted:
+    """Bring a published state dict into this project's terms.
+
+    Raises:
+        WeightsError: tensors are unknown, missing or of another shape; one line that names them.
+    """
+    used = {name: tensor for name, tensor in state.items() if not UNUSED.match(name)}
+    own = {name: own_name(name) for name in used}
+    _refuse(where, "unknown tensors", [name for name, renamed in own.items() if renamed is None])
+    kind = _kind({name.split(".", 1)[0] for name in used} & set(_TASK_OF_BRANCH), where)
+    shapes = {name: tuple(tensor.shape) for name, tensor in used.items()}
+    config = _config(KINDS[kind], shapes, where)
+    _compare(_expected_shapes(config), {str(own[name]): name for name in used}, shapes, where)
+    tensors = {str(own[name]): _as_stored(tensor) for name, tensor in used.items()}
+    return Converted(kind, asdict(config), tensors)
+
+
+def _as_stored(tensor: Tensor) -> Tensor:
+    return tensor.detach().float().contiguous() if tensor.is_floating_point() else tensor.detach()
+
+
+def _kind(branches: set[str], where: str) -> str:
+    tasks = {_TASK_OF_BRANCH[branch] for branch in branches}
+    for kind, its_tasks in KINDS.items():
+        if tasks == set(its_tasks):
+            return kind
+    if not branches:
+        raise WeightsError(f"{where}: no branch of any task; not a W2V2-AASIST checkpoint")
+    raise WeightsError(f"{where}: branches of {', '.join(sorted(tasks))}: none of the nine kinds")
+
+
+def _config(
+    tasks: tuple[str, ...], shapes: Mapping[str, tuple[int, ...]], where: str
+) -> W2V2AasistConfig:
+    """Read the network's dimensions from the tensors' shapes."""
+    from codecsleuth.models.w2v2_aasist import FrontEndConfig, W2V2AasistConfig
+
+    ssl, branch = "ssl_model.model.", _BRANCHES[tasks[0]]
+    try:
+        convolutions = _numbered(ssl + r"feature_extractor\.conv_layers\.(\d+)\.0\.weight", shapes)
+        width, group, kernel = shapes[f"{ssl}encoder.pos_conv.0.weight_v"]
+        blocks = _numbered(r"encoder\.(\d+)\.0\.conv1\.weight", shapes)
+        front_end = FrontEndConfig(
+            channels=tuple(shape[0] for shape in convolutions),
+            kernels=tuple(shape[2] for shape in convolutions),
+            width=width,
+            layers=len(_numbered(ssl + r"encoder\.layers\.(\d+)\.fc1\.weight", shapes)),
+            heads=width // group,
+            feed_forward=shapes[f"{ssl}encoder.layers.0.fc1.weight"][0],
+            position_kernel=kernel,
+        )
+        return W2V2AasistConfig(
+            tasks=tasks,
+            front_end=front_end,
+            projection=shapes["LL.weight"][0],
+            filters=tuple(shape[0] for shape in blocks),
+            attention_hidden=shapes["attention.0.weight"][0],
+            graph_widths=(
+                shapes[f"{branch}.pos_S"][2],
+                shapes[f"{branch}.HtrgGAT_layer_ST11.att_proj.weight"][0],
+            ),
+        )
+    except KeyError as error:
+        raise WeightsError(f"{where}: missing tensors: {error.args[0]}") from error
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        raise WeightsError(f"{where}: tensors with the wrong number of dimensions") from error
+
+
+def _numbered(pattern: str, shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Shapes of the tensors whose name a pattern matches, in the order of the number in it."""
+    found = {
+        int(match[1]): shape for name, shape in shapes.items() if (match := re.fullmatch(pattern, name))
+    }
+    if not found or sorted(found) != list(range(len(found))):
+        raise KeyError(pattern.replace("\\", "").replace("(d+)", str(_first_gap(found))))
+    return [found[number] for number in range(len(found))]
+
+
+def _first_gap(numbers: Iterable[int]) -> int:
+    present = set(numbers)
+    return next(number for number in range(len(present) + 1) if number not in present)
+
+
+def _expected_shapes(config: W2V2AasistConfig) -> dict[str, tuple[int, ...]]:
+    import torch
+
+    from codecsleuth.models.w2v2_aasist import W2V2Aasist
+
+    with torch.device("meta"):
+        network = W2V2Aasist(config)
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _compare(
+    expected: Mapping[str, tuple[int, ...]],
+    published: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, ...]],
+    where: str,
+) -> None:
+    """Refuse a checkpoint that is not the network, all of it and no more.
+
+    Args:
+        expected: shapes by the network's names.
+        published: the checkpoint's names by the network's.
+        shapes: by the checkpoint's names.
+        where: for the message.
+    """
+    unknown = [name for own, name in published.items() if own not in expected]
+    _refuse(where, "unknown tensors", unknown)
+    _refuse(where, "missing tensors", [own for own in expected if own not in published])
+    wrong = [
+        f"{name} {shapes[name]}, not {expected[own]}"
+        for own, name in published.items()
+        if shapes[name] != expected[own]
+    ]
+    _refuse(where, "tensors of another shape", wrong)
+
+
+def _refuse(where: str, problem: str, names: list[str]) -> None:
+    if names:
+        raise WeightsError(f"{where}: {problem}: {_listed(names)}")
+
+
+def _listed(names: list[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def class_order(tasks: Iterable[str]) -> dict[str, list[str]]:
+    """Class names per task, in the order of the logits."""
+    return {task: list(CLASSES[task]) for task in tasks}
