@@ -16,7 +16,7 @@ import typer
 from codecsleuth import __version__
 from codecsleuth.errors import CodecsleuthError, UsageError
 
-COMMANDS: Final = ("analyze", "evaluate", "train", "taxonomy")
+COMMANDS: Final = ("analyze", "evaluate", "train", "weights", "taxonomy")
 
 EXIT_INPUT: Final = 1
 EXIT_USAGE: Final = 2
@@ -54,7 +54,11 @@ def _root(
 
 
 for _name in COMMANDS:
-    app.command(_name)(getattr(import_module(f"codecsleuth.cli.{_name}"), _name))
+    _command = getattr(import_module(f"codecsleuth.cli.{_name}"), _name)
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
-"""Where weights come from: embedded in the package, or a file of the user's."""
+"""Where weights come from: the package, a file of the user's, the cache, or the hub."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,19 +23,45 @@ _PACKED = Path(__file__).parent / "embedded"
 _CHECKOUT = Path(__file__).parents[3] / "weights"
 
 
-def find_weights(name_or_path: str | Path) -> Path:
-    """The file that holds the named weights: an embedded model's name, or a path.
+def find_weights(
+    name_or_path: str | Path,
+    *,
+    offline: bool = False,
+    announce: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """The file that holds the named weights: an embedded model's name, a path, a name in the cache.
+
+    Published weights that are not in the cache are downloaded once.
+
+    Args:
+        name_or_path: which weights.
+        offline: never use the network.
+        announce: told in one line what will be downloaded.
 
     Raises:
-        WeightsError: neither exists.
+        WeightsError: none of them exists, or it cannot be had.
     """
+    name = str(name_or_path)
     for folder in (_PACKED, _CHECKOUT):
-        embedded = folder / f"{name_or_path}.safetensors"
-        if Path(name_or_path).name == str(name_or_path) and embedded.is_file():
+        embedded = folder / f"{name}.safetensors"
+        if Path(name).name == name and embedded.is_file():
             return embedded
     if Path(name_or_path).is_file():
         return Path(name_or_path)
+    return _fetched(name, offline, announce)
+
+
+def _fetched(name: str, offline: bool, announce: Callable[[str], None]) -> Path:
+    from codecsleuth.weights.cache import cached
+    from codecsleuth.weights.registry import registry
+
+    if path := cached(name):
+        return path
+    if entry := registry().get(name):
+        from codecsleuth.weights.fetch import fetch
+
+        return fetch(entry, offline=offline, announce=announce)
     raise WeightsError(
-        f"no model named {str(name_or_path)!r} and no such file; "
-        f"the embedded model is {DEFAULT_MODEL!r}"
+        f"no model named {name!r} and no such file; the embedded model is {DEFAULT_MODEL!r}, "
+        "'codecsleuth weights list' shows the others"
     )

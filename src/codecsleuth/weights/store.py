@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,7 +32,8 @@ class WeightsFile:
         config: the network's settings.
         tasks: tasks the network has, in order.
         classes: class names per task, in the order of the logits.
-        calibration: what `codecsleuth.calibration.Calibration.to_dict` gave.
+        calibration: what `codecsleuth.calibration.Calibration.to_dict` gave; empty for weights
+            that nobody has calibrated.
         training: free facts on how the weights came about.
         tensors: the network's state.
         sha256: hash of the file read; empty for one not yet written.
@@ -57,14 +60,17 @@ def read_weights(path: Path) -> WeightsFile:
     from safetensors import SafetensorError, safe_open
 
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_of(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the weights: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise WeightsError(f"{path}: not a safetensors file ({error})") from error
+        hint = "; 'codecsleuth weights import' converts a checkpoint of PyTorch"
+        raise WeightsError(
+            f"{path}: not a safetensors file ({error}){hint * _is_checkpoint(path)}"
+        ) from error
     try:
         described = json.loads(metadata[METADATA_KEY])
         if described.pop("format") != FORMAT:
@@ -77,7 +83,7 @@ def read_weights(path: Path) -> WeightsFile:
 
 def write_weights(path: Path, weights: WeightsFile) -> None:
     """Write a weights file beside its place, then rename it there."""
-    from safetensors.torch import save
+    from safetensors.torch import save_file
 
     described = {
         "format": FORMAT,
@@ -91,23 +97,46 @@ def write_weights(path: Path, weights: WeightsFile) -> None:
         "training": weights.training,
     }
     tensors = {key: tensor.contiguous() for key, tensor in sorted(weights.tensors.items())}
-    write_atomically(path, save(tensors, {METADATA_KEY: json.dumps(described, sort_keys=True)}))
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, {METADATA_KEY: json.dumps(described, sort_keys=True)})
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file by new content in one step, so that no reader sees half of it."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to, which takes its place at the end if all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        yield temporary
+        _flush_to_disk(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix in {".pth", ".pt", ".ckpt", ".bin"}
 
 
 def _umask() -> int:

@@ -1,0 +1,201 @@
+"""Get published weights from the Hugging Face hub, or from a file, into the cache."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from codecsleuth.errors import UsageError, WeightsError
+from codecsleuth.weights import DEFAULT_MODEL, cache
+from codecsleuth.weights.published import Converted, class_order, read_checkpoint
+from codecsleuth.weights.registry import Published, registry
+from codecsleuth.weights.store import WeightsFile, sha256_of
+
+Announce = Callable[[str], None]
+ARCHITECTURE: Final = "w2v2-aasist"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the hub says of a file before it is downloaded."""
+
+    sha256: str
+    revision: str
+    bytes: int | None
+
+
+def silent(_: str) -> None:
+    """Announce nothing."""
+
+
+def fetch(entry: Published, *, offline: bool = False, announce: Announce = silent) -> Path:
+    """Weights from the cache; if they are not there, download and convert them first.
+
+    The file is downloaded by huggingface_hub, which resumes what was interrupted and heeds
+    ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE``. A copy in its own cache is
+    taken, and left there; a file downloaded here is removed once it is converted.
+
+    Args:
+        entry: which weights.
+        offline: never use the network.
+        announce: told in one line what will be downloaded.
+
+    Raises:
+        WeightsError: offline and not there, the download failed, or it is not what the hub says.
+    """
+    with cache.locked(entry.name):
+        if path := cache.cached(entry.name):
+            return path
+        if ready := _in_hub_cache(entry):
+            return _keep(entry, ready, _check(entry, ready, _declared_by_place(ready)))
+        if offline or _hub_is_offline():
+            raise WeightsError(
+                f"{entry.name}: not in the cache, and offline; where there is a network, "
+                f"'codecsleuth weights fetch {entry.name}' downloads it "
+                f"({entry.gigabytes:g} GB)"
+            )
+        return _download(entry, announce)
+
+
+def import_file(path: Path, name: str | None = None, *, force: bool = False) -> str:
+    """Convert a checkpoint at hand into the cache.
+
+    Args:
+        path: in the authors' form.
+        name: to keep it under; by default that of the published file so called, or the file's own.
+        force: replace weights of that name.
+
+    Returns:
+        The name.
+
+    Raises:
+        UsageError: there are weights of that name, or it is not a name.
+        WeightsError: it is not a W2V2-AASIST checkpoint.
+    """
+    entry = next((one for one in registry().values() if one.file_name == path.name), None)
+    name = name or (entry.name if entry else re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()))
+    if not cache.is_name(name) or name == DEFAULT_MODEL:
+        raise UsageError(f"{name!r} cannot be the name of weights; choose another with --name")
+    with cache.locked(name):
+        if cache.cached(name) and not force:
+            raise UsageError(f"{name}: is in the cache already; --force replaces it")
+        converted = read_checkpoint(path)
+        published = registry().get(name)
+        if published and converted.kind != published.kind:
+            raise WeightsError(f"{path}: is of kind {converted.kind}; {name} is {published.kind}")
+        facts = {"source": path.name, "revision": "", "sha256_of_original": sha256_of(path)}
+        cache.keep(name, _weights(name, converted, facts))
+    return name
+
+
+def _download(entry: Published, announce: Announce) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    declared = _asking_hub(entry, lambda: _declared(entry))
+    size = f"{(declared.bytes or entry.gigabytes * 1e9) / 1e9:.3g} GB"
+    announce(
+        f"downloading {entry.name} ({size}) from {entry.repository} on the Hugging Face hub, "
+        f"once; licence: {entry.licence}"
+    )
+    folder = cache.home() / "downloads" / entry.name
+    place = {"repo_id": entry.repository, "filename": entry.file, "revision": entry.revision}
+    path = Path(_asking_hub(entry, lambda: hf_hub_download(**place, local_dir=folder)))
+    try:
+        return _keep(entry, path, _check(entry, path, declared))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check(entry: Published, path: Path, declared: Declared) -> Declared:
+    found = sha256_of(path)
+    if found != declared.sha256:
+        raise WeightsError(
+            f"{entry.name}: {path.name} has sha256 {found}, the hub declares {declared.sha256}; "
+            "it is not used"
+        )
+    return declared
+
+
+def _declared_by_place(path: Path) -> Declared:
+    """What the hub declared of a file in its own cache: ``snapshots/COMMIT/...`` links to a blob.
+
+    The blob is named by its sha256. Where links are not possible, there is none to compare with.
+    """
+    parts = path.parts
+    revision = parts[parts.index("snapshots") + 1] if "snapshots" in parts else ""
+    blob = path.resolve().name
+    return Declared(blob if _SHA256.fullmatch(blob) else sha256_of(path), revision, None)
+
+
+def _declared(entry: Published) -> Declared:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.utils import get_token
+
+    url = hf_hub_url(entry.repository, entry.file, revision=entry.revision)
+    facts = get_hf_file_metadata(url, token=get_token())
+    if not _SHA256.fullmatch(facts.etag or ""):
+        raise WeightsError(f"{entry.name}: the hub declares no sha256 for {entry.file}")
+    return Declared(str(facts.etag), facts.commit_hash or entry.revision, facts.size)
+
+
+def _asking_hub(entry: Published, ask: Callable[[], Any]) -> Any:
+    """Call the hub and turn whatever goes wrong into one line.
+
+    Its errors are those of whichever HTTP library the installed version uses.
+    """
+    try:
+        return ask()
+    except WeightsError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise WeightsError(
+            f"{entry.name}: cannot be downloaded: {reason[:200]}; "
+            "what has arrived is kept, and the next try goes on from there"
+        ) from error
+
+
+def _in_hub_cache(entry: Published) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(entry.repository, entry.file, revision=entry.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _hub_is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _keep(entry: Published, path: Path, declared: Declared) -> Path:
+    converted = read_checkpoint(path)
+    if converted.kind != entry.kind:
+        raise WeightsError(f"{entry.name}: the file is of kind {converted.kind}, not {entry.kind}")
+    facts = {
+        "source": f"{entry.repository}/{entry.file}",
+        "revision": declared.revision,
+        "sha256_of_original": declared.sha256,
+        "licence": entry.licence,
+        "balance": entry.balance,
+    }
+    return cache.keep(entry.name, _weights(entry.name, converted, facts))
+
+
+def _weights(name: str, converted: Converted, facts: dict[str, str]) -> WeightsFile:
+    return WeightsFile(
+        name=name,
+        version=(facts["revision"] or facts["sha256_of_original"])[:12],
+        architecture=ARCHITECTURE,
+        config=converted.config,
+        tasks=converted.tasks,
+        classes=class_order(converted.tasks),
+        calibration={},
+        training={"kind": converted.kind, **facts},
+        tensors=converted.tensors,
+    )
