@@ -16,19 +16,29 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "analyze", "load_model"]
 
 
-def load_model(name_or_path: str | Path = "compact", *, device: str = "cpu") -> Model:
+def load_model(
+    name_or_path: str | Path = "compact",
+    *,
+    device: str = "cpu",
+    precision: str = "float32",
+    offline: bool = False,
+) -> Model:
     """Load a model by name, or from a weights file.
 
     Args:
-        name_or_path: ``compact`` (embedded in the package) or the path of a weights file.
+        name_or_path: ``compact`` (embedded in the package), the name of published or imported
+            weights, or the path of a weights file. Published weights are downloaded on first use.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        precision: ``float32``, ``bfloat16``, or ``auto`` for bfloat16 where the hardware computes
+            in it.
+        offline: never use the network.
 
     Raises:
-        WeightsError: no such model, or the file is damaged.
+        WeightsError: no such model, the file is damaged, or it cannot be downloaded.
     """
     from codecsleuth.inference import Model
 
-    return Model.load(name_or_path, device=device)
+    return Model.load(name_or_path, device, precision=precision, offline=offline)
 
 
 def analyze(audio: str | Path | NDArray[np.float32], sample_rate: int | None = None) -> Analysis:

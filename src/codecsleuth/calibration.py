@@ -8,6 +8,7 @@ calibrated log-odds of ``BIN`` are therefore a natural-log likelihood ratio code
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -85,6 +86,26 @@ class Calibration:
         if probability <= self.bona_fide_threshold:
             return "bona_fide"
         return "inconclusive"
+
+
+def bin_from_axes(logits: Mapping[str, FloatArray]) -> FloatArray:
+    """What a model without ``BIN`` says of it through its axes (the paper's model M2).
+
+    The probability of a codec is the geometric mean of the axes' summed codec probabilities, so
+    that of bona fide speech is ``1 - (a * d * q) ** (1 / 3)``.
+
+    Args:
+        logits: per axis ``(..., classes)`` with ``Real`` first.
+
+    Returns:
+        Log-probabilities ``(..., 2)`` in the order of ``BIN``.
+    """
+    odds = [np.logaddexp.reduce(one[..., 1:], axis=-1) - one[..., 0] for one in logits.values()]
+    codec = -np.mean([np.logaddexp(0.0, -one) for one in odds], axis=0)
+    both = np.empty((*codec.shape, 2))
+    both[..., BIN_CODEC] = codec
+    both[..., BIN_BONA_FIDE] = np.log(np.maximum(-np.expm1(codec), np.finfo(np.float64).tiny))
+    return both
 
 
 def softmax(scores: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -23,12 +23,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codecsleuth.audio import Evidence, Recording, Samples, Window, array_recording, open_recording
-from codecsleuth.calibration import LN10, Calibration, FloatArray, Verdict, sigmoid
+from codecsleuth.calibration import (
+    LN10,
+    Calibration,
+    FloatArray,
+    Verdict,
+    bin_from_axes,
+    sigmoid,
+)
 from codecsleuth.errors import AudioError, WeightsError
 from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES
 
 if TYPE_CHECKING:
     import torch
+
+    from codecsleuth.weights import WeightsFile
 
 Logits = Mapping[str, FloatArray]
 AudioInput = str | Path | NDArray[Any]
@@ -38,6 +47,7 @@ DEFAULT_BATCH: Final = 8
 #: Share of the windows that must contradict the others to be worth a warning.
 _DISSENT_SHARE: Final = 0.2
 _AHEAD_PER_WORKER: Final = 16
+NOT_CALIBRATED: Final = "this model's probabilities are as its authors trained them: not calibrated"
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,9 @@ class Model:
         tasks: the tasks the network has.
         calibration: logits to probabilities and verdicts.
         device: where the network lives.
+        precision: ``float32`` or ``bfloat16``; None for a network that has no choice.
+        training: what the weights say of how they came about.
+        notes: what limits every answer of this model.
     """
 
     network: torch.nn.Module
@@ -143,36 +156,57 @@ class Model:
     tasks: tuple[str, ...]
     calibration: Calibration
     device: str = "cpu"
+    precision: str | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, name_or_path: str | Path = "compact", device: str = "cpu") -> Model:
+    def load(
+        cls,
+        name_or_path: str | Path = "compact",
+        device: str = "cpu",
+        *,
+        precision: str = "float32",
+        offline: bool = False,
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> Model:
         """Load a model by name, or from a weights file.
+
+        Args:
+            name_or_path: which.
+            device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+            precision: ``float32``, ``bfloat16``, or ``auto`` for what the hardware does best.
+            offline: do not download published weights that are not in the cache.
+            announce: told in one line what will be downloaded.
 
         Raises:
             WeightsError: no such model, it is damaged, or the device is not there.
         """
-        from codecsleuth.models import build_network
+        from codecsleuth.precision import prepare
         from codecsleuth.weights import find_weights, read_weights
 
-        path = find_weights(name_or_path)
-        weights = read_weights(path)
         place = pick_device(device)
+        path = find_weights(name_or_path, offline=offline, announce=announce)
+        weights = read_weights(path)
         try:
-            network = build_network(weights.architecture, weights.config)
-            network.load_state_dict(weights.tensors, strict=True)
-            calibration = Calibration.from_dict(weights.calibration)
+            network = _network(weights)
+            calibrated = bool(weights.calibration)
+            calibration = Calibration.from_dict(weights.calibration) if calibrated else None
         except (RuntimeError, TypeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"{path}: the weights do not fit the network: {reason}") from error
-        network = network.float().eval().requires_grad_(False).to(place)
+        network = network.to(place)
         return cls(
             network,
             weights.name,
             weights.version,
             weights.sha256,
             weights.tasks,
-            calibration,
+            calibration or Calibration(),
             place,
+            prepare(network, precision, place),
+            weights.training,
+            () if calibrated else (NOT_CALIBRATED,),
         )
 
     def analyze(self, audio: AudioInput, sample_rate: int | None = None) -> Analysis:
@@ -234,7 +268,8 @@ class Model:
             if cancelled():
                 raise AudioError("cancelled", "stopped before it was analysed")
             answers += (pool.map if pool else map)(self._ask, group)
-        return RawAnswer(recording.evidence, tuple(answers), tuple(recording.warnings))
+        warnings = (*recording.warnings, *self.notes)
+        return RawAnswer(recording.evidence, tuple(answers), warnings)
 
     def _ask(self, window: Window) -> WindowLogits:
         logits = self.window_logits(window.samples)
@@ -243,18 +278,33 @@ class Model:
         return WindowLogits(window.start_s, window.end_s, logits)
 
     def window_logits(self, samples: Samples) -> dict[str, FloatArray]:
-        """Logits ``(classes,)`` per task of one window ``(samples,)`` at 16 kHz."""
+        """Logits ``(classes,)`` per task of one window ``(samples,)`` at 16 kHz.
+
+        A model of all axes that has no ``BIN`` of its own is given one; see `bin_from_axes`.
+        """
         import torch
 
         with torch.inference_mode(), _one_thread():
             # A copy in torch's own memory: kernels may choose by alignment.
             waveform = torch.tensor(samples, dtype=torch.float32).unsqueeze(0).to(self.device)
             answer = self.network(waveform)
-            return {
+            logits: dict[str, FloatArray] = {
                 task: answer[task][0].double().cpu().numpy()
                 for task in self.tasks
                 if task in answer
             }
+        if logits.keys() == set(AXES):
+            return {"BIN": bin_from_axes(logits), **logits}
+        return logits
+
+
+def _network(weights: WeightsFile) -> torch.nn.Module:
+    from codecsleuth.models import build_network
+
+    network = build_network(weights.architecture, weights.config)
+    unfilled = any(tensor.is_meta for tensor in network.parameters())
+    network.load_state_dict(weights.tensors, strict=True, assign=unfilled)
+    return network.float().eval().requires_grad_(False)
 
 
 def pick_device(device: str) -> str:
@@ -347,14 +397,11 @@ def _log_softmax(logits: FloatArray) -> FloatArray:
 def codec_log_odds(logits: Logits, calibration: Calibration) -> float:
     """Calibrated natural log-odds codec : bona fide.
 
-    A model without ``BIN`` is asked through its axes: all but ``Real`` is codec.
+    A model without ``BIN`` is asked through its axes.
     """
     if "BIN" in logits:
         return float(calibration.log_odds(logits["BIN"]))
-    odds = [np.logaddexp.reduce(values[1:]) - values[0] for values in logits.values()]
-    both = np.zeros(2)
-    both[BIN_CODEC] = np.mean(odds)
-    return float(calibration.log_odds(both))
+    return float(calibration.log_odds(bin_from_axes(logits)))
 
 
 def conclude(path: str, raw: RawAnswer, calibration: Calibration) -> Analysis:

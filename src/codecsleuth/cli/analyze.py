@@ -36,6 +36,14 @@ class Device(StrEnum):
     mps = "mps"
 
 
+class Precision(StrEnum):
+    """The arithmetic of networks that have a choice."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 class FailOn(StrEnum):
     """Verdicts that may set the exit status."""
 
@@ -50,6 +58,8 @@ class Request:
     form: str
     model: str
     device: str
+    precision: str
+    offline: bool
     batch_size: int
     workers: int
     fail_on_codec: bool
@@ -77,6 +87,10 @@ def analyze(
     device: Annotated[
         Device, typer.Option(help="Where the network runs; answers are reproducible on the CPU.")
     ] = Device.cpu,
+    precision: Annotated[
+        Precision,
+        typer.Option(help="Of a large network; auto: bfloat16 where the hardware computes in it."),
+    ] = Precision.auto,
     batch_size: Annotated[
         int, typer.Option(min=1, max=1024, help="Windows read ahead per file.")
     ] = 8,
@@ -110,6 +124,8 @@ def analyze(
         form=chosen[0] if chosen else "table",
         model=model,
         device=device.value,
+        precision=precision.value,
+        offline=offline,
         batch_size=batch_size,
         workers=workers or available_cores(),
         fail_on_codec=fail_on is not None,
@@ -129,10 +145,17 @@ def available_cores() -> int:
 
 def run(request: Request, target: Output) -> int:
     """Analyse, report and return the exit status."""
+    from codecsleuth.cli.output import tell
     from codecsleuth.files import find_files
     from codecsleuth.inference import Analysis, Model
 
-    model = Model.load(request.model, request.device)
+    model = Model.load(
+        request.model,
+        request.device,
+        precision=request.precision,
+        offline=request.offline,
+        announce=tell,
+    )
     found = find_files(request.paths)
     results: list[Result] = []
     for result in _with_progress(_answers(model, found, request), len(found.paths), request):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from codecsleuth.cli.analyze import Device, available_cores
+from codecsleuth.cli.analyze import Device, Precision, available_cores
 from codecsleuth.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Request:
 
     model: str
     device: str
+    precision: str
+    offline: bool
     workers: int
     draws: int
     as_json: bool
@@ -75,9 +77,14 @@ def evaluate(
         int, typer.Option(min=0, max=100_000, help="Draws for the intervals; 0 for none.")
     ] = 1000,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.cpu,
+    precision: Annotated[
+        Precision,
+        typer.Option(help="Of a large network; auto: bfloat16 where the hardware computes in it."),
+    ] = Precision.auto,
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, show_default="CPU cores", help="Files at a time.")
     ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
 ) -> None:
     """Measure a model on labelled clips: error rates, F1, confusion, calibration.
 
@@ -97,7 +104,15 @@ def evaluate(
     selection = select(
         table, split=split, sources=source or (), left_out=leave_out_source or (), fold=fold
     )
-    request = Request(model, device.value, workers or available_cores(), bootstrap, json)
+    request = Request(
+        model=model,
+        device=device.value,
+        precision=precision.value,
+        offline=offline,
+        workers=workers or available_cores(),
+        draws=bootstrap,
+        as_json=json,
+    )
     with quiet_libraries():
         raise typer.Exit(run(request, table, selection, *targets))
 
@@ -115,12 +130,20 @@ def run(
     request: Request, table: ItemTable, selection: Selection, target: Output, scores: Output | None
 ) -> int:
     """Score, evaluate, report and return the exit status."""
+    from codecsleuth.cli.output import tell
     from codecsleuth.evaluation.document import Report
     from codecsleuth.evaluation.evaluate import evaluate as evaluated
     from codecsleuth.evaluation.scores import score_items, scores_csv
+    from codecsleuth.evaluation.selection import overlap_warnings
     from codecsleuth.inference import Model
 
-    model = Model.load(request.model, request.device)
+    model = Model.load(
+        request.model,
+        request.device,
+        precision=request.precision,
+        offline=request.offline,
+        announce=tell,
+    )
     with _progress(len(selection.items)) as advance:
         answers, unreadable = score_items(
             model, selection.items, workers=request.workers, advance=advance
@@ -129,10 +152,8 @@ def run(
     if not answers.items:
         raise DataError(f"{table.folder}: none of the {len(unreadable)} clips could be read")
     evaluation = evaluated(answers, model.calibration, draws=request.draws, seed=SEED)
-    notes = _overlap(selection, request.model)
-    report = Report(
-        evaluation, model, table, selection, unreadable, request.draws, SEED, tuple(notes)
-    )
+    notes = (*overlap_warnings(selection, model.training), *model.notes)
+    report = Report(evaluation, model, table, selection, unreadable, request.draws, SEED, notes)
     if scores is not None:
         scores.write(scores_csv(answers, model.calibration))
         scores.close()
@@ -141,13 +162,6 @@ def run(
     if request.as_json or target.path is not None:
         _say(f"codecsleuth: {warning}" for warning in report.warnings)
     return EXIT_INPUT if unreadable else 0
-
-
-def _overlap(selection: Selection, model: str) -> list[str]:
-    from codecsleuth.evaluation.selection import overlap_warnings
-    from codecsleuth.weights import find_weights, read_weights
-
-    return overlap_warnings(selection, read_weights(find_weights(model)).training)
 
 
 @contextmanager

@@ -92,3 +92,8 @@ def quiet_libraries() -> Iterator[None]:
         os.dup2(kept, 2)
         sys.stderr.close()
         sys.stderr = usual
+
+
+def tell(line: str) -> None:
+    """Say something to whoever watches, on stderr."""
+    print(f"codecsleuth: {line}", file=sys.stderr, flush=True)

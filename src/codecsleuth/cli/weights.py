@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -94,6 +93,7 @@ def fetch_weights(
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
 ) -> None:
     """Download published weights, check and convert them, and keep them in the cache."""
+    from codecsleuth.cli.output import tell
     from codecsleuth.weights.fetch import fetch
     from codecsleuth.weights.registry import registry
 
@@ -116,6 +116,7 @@ def import_weights(
 
     No code in the file is run. What kind of model it is follows from its tensors.
     """
+    from codecsleuth.cli.output import tell
     from codecsleuth.weights.cache import cache_path
     from codecsleuth.weights.fetch import import_file
 
@@ -135,6 +136,7 @@ def verify_weights(
 
     Exit status: 0 all are as they were; 1 some are not.
     """
+    from codecsleuth.cli.output import tell
     from codecsleuth.weights.cache import cached, cached_names, check
 
     if name is not None and cached(name) is None:
@@ -145,8 +147,3 @@ def verify_weights(
     if not problems:
         tell("the cache holds no weights")
     raise typer.Exit(EXIT_INPUT if any(problems.values()) else 0)
-
-
-def tell(line: str) -> None:
-    """Say something to whoever watches, on stderr."""
-    print(f"codecsleuth: {line}", file=sys.stderr, flush=True)

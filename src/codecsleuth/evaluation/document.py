@@ -95,6 +95,7 @@ class Report:
             "codec_threshold": self.model.calibration.codec_threshold,
             "bona_fide_threshold": self.model.calibration.bona_fide_threshold,
             "device": self.model.device,
+            **({"precision": self.model.precision} if self.model.precision else {}),
         }
 
 

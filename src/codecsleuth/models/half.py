@@ -8,7 +8,7 @@ where rounding would add up.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,17 +60,17 @@ class FrameConvolution(nn.Module):
 class HalfLayer(nn.Module):
     """One pre-norm transformer layer."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: Any) -> None:
         super().__init__()
         attention, feed_forward = layer.attention, layer.feed_forward
         inputs = (attention.q_proj, attention.k_proj, attention.v_proj)
         self.heads: int = attention.num_heads
-        self.attention_norm = layer.layer_norm
+        self.attention_norm: nn.Module = layer.layer_norm
         self.query_key_value = HalfLinear(
             torch.cat([one.weight for one in inputs]), torch.cat([one.bias for one in inputs])
         )
         self.attention_out = _half(attention.out_proj)
-        self.norm = layer.final_layer_norm
+        self.norm: nn.Module = layer.final_layer_norm
         self.widen = _half(feed_forward.intermediate_dense)
         self.narrow = _half(feed_forward.output_dense)
 
@@ -92,12 +92,11 @@ class HalfFrontEnd(nn.Module):
 
     def __init__(self, front_end: Wav2Vec2Model) -> None:
         super().__init__()
-        encoder, projection = front_end.encoder, front_end.feature_projection
+        encoder: Any = front_end.encoder
+        projection: Any = front_end.feature_projection
+        convolutions: Any = front_end.feature_extractor.conv_layers
         self.convolutions = nn.Sequential(
-            *(
-                FrameConvolution(layer.conv, layer.layer_norm)
-                for layer in front_end.feature_extractor.conv_layers
-            )
+            *(FrameConvolution(layer.conv, layer.layer_norm) for layer in convolutions)
         )
         self.features_norm = projection.layer_norm
         self.projection = _half(projection.projection)

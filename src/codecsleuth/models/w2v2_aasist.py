@@ -8,6 +8,7 @@ comes before them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -104,7 +105,7 @@ class W2V2Aasist(nn.Module):
         self.encoder = nn.Sequential(
             *(
                 ResidualBlock(before, after, first=not number)
-                for number, (before, after) in enumerate(zip(filters, filters[1:], strict=False))
+                for number, (before, after) in enumerate(itertools.pairwise(filters))
             )
         )
         self.last_norm = nn.BatchNorm2d(filters[-1])
@@ -201,17 +202,12 @@ def transformers_config(config: FrontEndConfig) -> Wav2Vec2Config:
         do_stable_layer_norm=True,
         num_conv_pos_embeddings=config.position_kernel,
         num_conv_pos_embedding_groups=config.heads,
-        **dict.fromkeys(_RANDOM_PARTS, 0.0),
+        hidden_dropout=0.0,
+        activation_dropout=0.0,
+        attention_dropout=0.0,
+        feat_proj_dropout=0.0,
+        layerdrop=0.0,
         apply_spec_augment=False,
+        mask_time_prob=0.0,
+        mask_feature_prob=0.0,
     )
-
-
-_RANDOM_PARTS: Final = (
-    "hidden_dropout",
-    "activation_dropout",
-    "attention_dropout",
-    "feat_proj_dropout",
-    "layerdrop",
-    "mask_time_prob",
-    "mask_feature_prob",
-)

@@ -109,6 +109,7 @@ def document(results: Sequence[Result], summary: Summary, model: Model) -> str:
             "codec_threshold": model.calibration.codec_threshold,
             "bona_fide_threshold": model.calibration.bona_fide_threshold,
             "device": model.device,
+            **({"precision": model.precision} if model.precision else {}),
         },
         "summary": summary.to_dict(),
         "results": [entry(result) for result in results],

@@ -89,4 +89,3 @@ def check(name: str) -> str | None:
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     return None if found == recorded else f"sha256 is {found}, not {recorded}"
-

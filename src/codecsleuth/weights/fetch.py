@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,8 +104,8 @@ def _download(entry: Published, announce: Announce) -> Path:
         f"once; licence: {entry.licence}"
     )
     folder = cache.home() / "downloads" / entry.name
-    place = {"repo_id": entry.repository, "filename": entry.file, "revision": entry.revision}
-    path = Path(_asking_hub(entry, lambda: hf_hub_download(**place, local_dir=folder)))
+    get = partial(hf_hub_download, entry.repository, entry.file, revision=entry.revision)
+    path = Path(_asking_hub(entry, lambda: get(local_dir=folder)))
     try:
         return _keep(entry, path, _check(entry, path, declared))
     finally:
@@ -133,8 +134,7 @@ def _declared_by_place(path: Path) -> Declared:
 
 
 def _declared(entry: Published) -> Declared:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.utils import get_token
+    from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
 
     url = hf_hub_url(entry.repository, entry.file, revision=entry.revision)
     facts = get_hf_file_metadata(url, token=get_token())

@@ -11,6 +11,7 @@ import pickle
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,62 +40,66 @@ _BRANCHES: Final = {
     "DEC": "multiclass_branch_ds",
 }
 _TASK_OF_BRANCH: Final = {branch: task for task, branch in _BRANCHES.items()}
-_SSL: Final = r"ssl_model\.model\."
-_FIRST_TENSORS: Final = "ssl_model.model.feature_extractor.conv_layers.0.0.weight"
+_FRONT_END: Final = "ssl_model.model."
+_CONV: Final = "feature_extractor.conv_layers"
+_POSITION: Final = "encoder.pos_conv_embed.conv.parametrizations.weight."
 
 #: Tensors of the front end's pre-training, and its padding mask, which nothing reads afterwards.
-UNUSED: Final = re.compile(_SSL + r"(mask_emb$|quantizer\.|project_q\.|final_proj\.)")
+UNUSED: Final = re.compile(r"ssl_model\.model\.(mask_emb$|quantizer\.|project_q\.|final_proj\.)")
 
-#: Published names (a pattern for the whole beginning) and the network's own.
-_RENAMED: Final = tuple(
-    (re.compile(pattern), own)
-    for pattern, own in (
-        (_SSL + r"feature_extractor\.conv_layers\.(\d+)\.0\.", r"front_end.feature_extractor.conv_layers.\1.conv."),
-        (_SSL + r"feature_extractor\.conv_layers\.(\d+)\.2\.1\.", r"front_end.feature_extractor.conv_layers.\1.layer_norm."),
-        (_SSL + r"layer_norm\.", r"front_end.feature_projection.layer_norm."),
-        (_SSL + r"post_extract_proj\.", r"front_end.feature_projection.projection."),
-        (_SSL + r"encoder\.pos_conv\.0\.bias$", r"front_end.encoder.pos_conv_embed.conv.bias"),
-        (_SSL + r"encoder\.pos_conv\.0\.weight_g$", r"front_end.encoder.pos_conv_embed.conv.parametrizations.weight.original0"),
-        (_SSL + r"encoder\.pos_conv\.0\.weight_v$", r"front_end.encoder.pos_conv_embed.conv.parametrizations.weight.original1"),
-        (_SSL + r"encoder\.layers\.(\d+)\.self_attn\.", r"front_end.encoder.layers.\1.attention."),
-        (_SSL + r"encoder\.layers\.(\d+)\.self_attn_layer_norm\.", r"front_end.encoder.layers.\1.layer_norm."),
-        (_SSL + r"encoder\.layers\.(\d+)\.fc1\.", r"front_end.encoder.layers.\1.feed_forward.intermediate_dense."),
-        (_SSL + r"encoder\.layers\.(\d+)\.fc2\.", r"front_end.encoder.layers.\1.feed_forward.output_dense."),
-        (_SSL + r"encoder\.layers\.(\d+)\.final_layer_norm\.", r"front_end.encoder.layers.\1.final_layer_norm."),
-        (_SSL + r"encoder\.layer_norm\.", r"front_end.encoder.layer_norm."),
-        (r"LL\.", r"projection."),
-        (r"first_bn\.", r"first_norm."),
-        (r"first_bn1\.", r"last_norm."),
-        (r"encoder\.(\d+)\.0\.bn1\.", r"encoder.\1.unused_norm."),
-        (r"encoder\.(\d+)\.0\.bn2\.", r"encoder.\1.norm."),
-        (r"encoder\.(\d+)\.0\.conv1\.", r"encoder.\1.first."),
-        (r"encoder\.(\d+)\.0\.conv2\.", r"encoder.\1.second."),
-        (r"encoder\.(\d+)\.0\.conv_downsample\.", r"encoder.\1.shortcut."),
-        (r"attention\.", r"attention."),
-    )
-)  # fmt: skip
-_RENAMED_IN_BRANCH: Final = tuple(
-    (re.compile(pattern), own)
-    for pattern, own in (
-        (r"pos_S$", "positions"),
-        (r"GAT_layer_S\.", "spectral."),
-        (r"GAT_layer_T\.", "temporal."),
-        (r"pool_S\.", "spectral_pool."),
-        (r"pool_T\.", "temporal_pool."),
-        (r"pool_hS1\.", "paths.0.spectral_pool."),
-        (r"pool_hT1\.", "paths.0.temporal_pool."),
-        (r"pool_hS2\.", "paths.1.spectral_pool."),
-        (r"pool_hT2\.", "paths.1.temporal_pool."),
-        (r"master1$", "paths.0.stack"),
-        (r"master2$", "paths.1.stack"),
-        (r"HtrgGAT_layer_ST11\.", "paths.0.first."),
-        (r"HtrgGAT_layer_ST12\.", "paths.0.second."),
-        (r"HtrgGAT_layer_ST21\.", "paths.1.first."),
-        (r"HtrgGAT_layer_ST22\.", "paths.1.second."),
-        (r"out_layer\.", "read_out."),
-    )
+Rules = tuple[tuple[re.Pattern[str], str], ...]
+
+
+def _rules(*pairs: tuple[str, str]) -> Rules:
+    return tuple((re.compile(pattern), own) for pattern, own in pairs)
+
+
+#: Beginnings of published names and the network's own, by the part of the network they are in.
+_IN_FRONT_END: Final = _rules(
+    (rf"{_CONV}\.(\d+)\.0\.", rf"{_CONV}.\1.conv."),
+    (rf"{_CONV}\.(\d+)\.2\.1\.", rf"{_CONV}.\1.layer_norm."),
+    (r"layer_norm\.", "feature_projection.layer_norm."),
+    (r"post_extract_proj\.", "feature_projection.projection."),
+    (r"encoder\.pos_conv\.0\.bias$", "encoder.pos_conv_embed.conv.bias"),
+    (r"encoder\.pos_conv\.0\.weight_g$", f"{_POSITION}original0"),
+    (r"encoder\.pos_conv\.0\.weight_v$", f"{_POSITION}original1"),
+    (r"encoder\.layers\.(\d+)\.self_attn\.", r"encoder.layers.\1.attention."),
+    (r"encoder\.layers\.(\d+)\.self_attn_layer_norm\.", r"encoder.layers.\1.layer_norm."),
+    (r"encoder\.layers\.(\d+)\.fc1\.", r"encoder.layers.\1.feed_forward.intermediate_dense."),
+    (r"encoder\.layers\.(\d+)\.fc2\.", r"encoder.layers.\1.feed_forward.output_dense."),
+    (r"encoder\.layers\.(\d+)\.final_layer_norm\.", r"encoder.layers.\1.final_layer_norm."),
+    (r"encoder\.layer_norm\.", "encoder.layer_norm."),
 )
-_RENAMED_IN_LAYER: Final = {
+_IN_TRUNK: Final = _rules(
+    (r"LL\.", "projection."),
+    (r"first_bn\.", "first_norm."),
+    (r"first_bn1\.", "last_norm."),
+    (r"encoder\.(\d+)\.0\.bn1\.", r"encoder.\1.unused_norm."),
+    (r"encoder\.(\d+)\.0\.bn2\.", r"encoder.\1.norm."),
+    (r"encoder\.(\d+)\.0\.conv1\.", r"encoder.\1.first."),
+    (r"encoder\.(\d+)\.0\.conv2\.", r"encoder.\1.second."),
+    (r"encoder\.(\d+)\.0\.conv_downsample\.", r"encoder.\1.shortcut."),
+    (r"attention\.", "attention."),
+)
+_IN_BRANCH: Final = _rules(
+    (r"pos_S$", "positions"),
+    (r"GAT_layer_S\.", "spectral."),
+    (r"GAT_layer_T\.", "temporal."),
+    (r"pool_S\.", "spectral_pool."),
+    (r"pool_T\.", "temporal_pool."),
+    (r"pool_hS1\.", "paths.0.spectral_pool."),
+    (r"pool_hT1\.", "paths.0.temporal_pool."),
+    (r"pool_hS2\.", "paths.1.spectral_pool."),
+    (r"pool_hT2\.", "paths.1.temporal_pool."),
+    (r"master1$", "paths.0.stack"),
+    (r"master2$", "paths.1.stack"),
+    (r"HtrgGAT_layer_ST11\.", "paths.0.first."),
+    (r"HtrgGAT_layer_ST12\.", "paths.0.second."),
+    (r"HtrgGAT_layer_ST21\.", "paths.1.first."),
+    (r"HtrgGAT_layer_ST22\.", "paths.1.second."),
+    (r"out_layer\.", "read_out."),
+)
+_IN_LAYER: Final = {
     "proj": "score",
     "att_proj": "pair",
     "att_projM": "stack_pair",
@@ -111,7 +116,7 @@ _RENAMED_IN_LAYER: Final = {
     "proj_without_attM": "stack_own",
     "bn": "norm",
 }
-_LAYER: Final = re.compile(rf"\b({'|'.join(_RENAMED_IN_LAYER)})(?=\.(?:weight$|bias$|running_|num_)|$)")
+_LAYER: Final = re.compile(rf"\b({'|'.join(_IN_LAYER)})(?=\.(weight|bias|running_|num_)|$)")
 
 
 @dataclass(frozen=True)
@@ -136,20 +141,19 @@ class Converted:
 
 def own_name(published: str) -> str | None:
     """The network's name of a published tensor; None for one that is not known."""
-    branch, _, rest = published.partition(".")
-    if branch in _TASK_OF_BRANCH:
-        renamed = _renamed(rest, _RENAMED_IN_BRANCH)
-        if renamed is None:
-            return None
-        inner = _LAYER.sub(lambda found: _RENAMED_IN_LAYER[found[1]], renamed)
-        return f"branches.{_TASK_OF_BRANCH[branch]}.{inner}"
-    return _renamed(published, _RENAMED)
+    first, _, rest = published.partition(".")
+    if published.startswith(_FRONT_END):
+        return _renamed(published.removeprefix(_FRONT_END), _IN_FRONT_END, "front_end.")
+    if first not in _TASK_OF_BRANCH:
+        return _renamed(published, _IN_TRUNK, "")
+    renamed = _renamed(rest, _IN_BRANCH, f"branches.{_TASK_OF_BRANCH[first]}.")
+    return renamed and _LAYER.sub(lambda found: _IN_LAYER[found[1]], renamed)
 
 
-def _renamed(name: str, rules: Iterable[tuple[re.Pattern[str], str]]) -> str | None:
+def _renamed(name: str, rules: Rules, prefix: str) -> str | None:
     for pattern, own in rules:
         if pattern.match(name):
-            return pattern.sub(own, name, count=1)
+            return prefix + pattern.sub(own, name, count=1)
     return None
 
 
@@ -204,7 +208,9 @@ def _plain_state(loaded: object, path: Path) -> State:
         raise WeightsError(f"{path}: holds more than tensors: {_listed(others)}")
     prefix = "module."
     shared = all(str(name).startswith(prefix) for name in loaded)
-    return {str(name).removeprefix(prefix) if shared else str(name): loaded[name] for name in loaded}
+    return {
+        str(name).removeprefix(prefix) if shared else str(name): loaded[name] for name in loaded
+    }
 
 
 def convert(state: Mapping[str, Tensor], where: str) -> Converted:
@@ -244,18 +250,18 @@ def _config(
     """Read the network's dimensions from the tensors' shapes."""
     from codecsleuth.models.w2v2_aasist import FrontEndConfig, W2V2AasistConfig
 
-    ssl, branch = "ssl_model.model.", _BRANCHES[tasks[0]]
+    branch = _BRANCHES[tasks[0]]
     try:
-        convolutions = _numbered(ssl + r"feature_extractor\.conv_layers\.(\d+)\.0\.weight", shapes)
-        width, group, kernel = shapes[f"{ssl}encoder.pos_conv.0.weight_v"]
-        blocks = _numbered(r"encoder\.(\d+)\.0\.conv1\.weight", shapes)
+        convolutions = _numbered(f"{_FRONT_END}{_CONV}.#.0.weight", shapes)
+        width, group, kernel = shapes[f"{_FRONT_END}encoder.pos_conv.0.weight_v"]
+        blocks = _numbered("encoder.#.0.conv1.weight", shapes)
         front_end = FrontEndConfig(
             channels=tuple(shape[0] for shape in convolutions),
             kernels=tuple(shape[2] for shape in convolutions),
             width=width,
-            layers=len(_numbered(ssl + r"encoder\.layers\.(\d+)\.fc1\.weight", shapes)),
+            layers=len(_numbered(f"{_FRONT_END}encoder.layers.#.fc1.weight", shapes)),
             heads=width // group,
-            feed_forward=shapes[f"{ssl}encoder.layers.0.fc1.weight"][0],
+            feed_forward=shapes[f"{_FRONT_END}encoder.layers.0.fc1.weight"][0],
             position_kernel=kernel,
         )
         return W2V2AasistConfig(
@@ -275,19 +281,13 @@ def _config(
         raise WeightsError(f"{where}: tensors with the wrong number of dimensions") from error
 
 
-def _numbered(pattern: str, shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Shapes of the tensors whose name a pattern matches, in the order of the number in it."""
-    found = {
-        int(match[1]): shape for name, shape in shapes.items() if (match := re.fullmatch(pattern, name))
-    }
-    if not found or sorted(found) != list(range(len(found))):
-        raise KeyError(pattern.replace("\\", "").replace("(d+)", str(_first_gap(found))))
-    return [found[number] for number in range(len(found))]
-
-
-def _first_gap(numbers: Iterable[int]) -> int:
-    present = set(numbers)
-    return next(number for number in range(len(present) + 1) if number not in present)
+def _numbered(template: str, shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Shapes of the tensors named by a template with 0, 1, 2, ... in the place of ``#``."""
+    names = [template.replace("#", str(number)) for number in range(len(shapes))]
+    found = [shapes[name] for name in takewhile(shapes.__contains__, names)]
+    if not found:
+        raise KeyError(names[0])
+    return found
 
 
 def _expected_shapes(config: W2V2AasistConfig) -> dict[str, tuple[int, ...]]:
