@@ -7,10 +7,10 @@ import json
 import os
 from pathlib import Path
 
-import published
 import pytest
 import torch
 
+import published
 from codecsleuth.models.w2v2_aasist import W2V2Aasist, W2V2AasistConfig
 from codecsleuth.weights.published import Converted, convert
 

@@ -49,10 +49,16 @@ def list_weights(
 def _rows() -> list[dict[str, Any]]:
     """One row per model: those of the package, of the registry, and others in the cache."""
     from codecsleuth import weights as library
+    from codecsleuth.taxonomy import TASKS
     from codecsleuth.weights.cache import cache_path, cached, cached_names
     from codecsleuth.weights.registry import registry
 
-    embedded = {"name": library.DEFAULT_MODEL, "state": "embedded", "licence": "Apache-2.0"}
+    embedded = {
+        "name": library.DEFAULT_MODEL,
+        "tasks": list(TASKS),
+        "state": "embedded",
+        "licence": "Apache-2.0",
+    }
     rows: list[dict[str, Any]] = [embedded]
     for entry in registry().values():
         size = cache_path(entry.name).stat().st_size if cached(entry.name) else None
@@ -77,13 +83,13 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("Model", "Tasks", "Balanced", "Size", "Licence", "In cache"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=title == "Model")
     states = {"published": "no", "cached": "yes", "embedded": "embedded"}
     for row in rows:
         size = f"{row['gigabytes']:g} GB" if "gigabytes" in row else ""
         tasks = " ".join(row.get("tasks", []))
         state = states[row["state"]]
-        table.add_row(row["name"], tasks, row.get("balance", ""), size, row["licence"], state)
+        table.add_row(row["name"], tasks, row.get("balance") or "-", size, row["licence"], state)
     return table
 
 

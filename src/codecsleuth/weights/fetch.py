@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from codecsleuth import __version__
 from codecsleuth.errors import UsageError, WeightsError
 from codecsleuth.weights import DEFAULT_MODEL, cache
 from codecsleuth.weights.published import Converted, class_order, read_checkpoint
@@ -95,21 +94,39 @@ def import_file(path: Path, name: str | None = None, *, force: bool = False) -> 
 
 
 def _download(entry: Published, announce: Announce) -> Path:
-    from huggingface_hub import hf_hub_download
-
     declared = _asking_hub(entry, lambda: _declared(entry))
     size = f"{(declared.bytes or entry.gigabytes * 1e9) / 1e9:.3g} GB"
     announce(
         f"downloading {entry.name} ({size}) from {entry.repository} on the Hugging Face hub, "
         f"once; licence: {entry.licence}"
     )
-    folder = cache.home() / "downloads" / entry.name
-    get = partial(hf_hub_download, entry.repository, entry.file, revision=entry.revision)
-    path = Path(_asking_hub(entry, lambda: get(local_dir=folder)))
+    # Named by what it will be, so that only the same file is ever gone on with.
+    arrived = cache.home() / "downloads" / f"{declared.sha256}.part"
+    arrived.parent.mkdir(parents=True, exist_ok=True)
+    _asking_hub(entry, lambda: _receive(entry, declared, arrived))
     try:
-        return _keep(entry, path, _check(entry, path, declared))
+        return _keep(entry, arrived, _check(entry, arrived, declared))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        arrived.unlink()
+
+
+def _receive(entry: Published, declared: Declared, arrived: Path) -> None:
+    """Download what is missing of a file.
+
+    `hf_hub_download` begins anew in every process (huggingface_hub 2), so its inner part is used,
+    which goes on from a given place.
+    """
+    from huggingface_hub.file_download import http_get
+
+    with arrived.open("ab") as file:
+        http_get(
+            _url(entry),
+            file,
+            resume_size=file.tell(),
+            headers=_headers(),
+            expected_size=declared.bytes,
+            displayed_filename=entry.file_name,
+        )
 
 
 def _check(entry: Published, path: Path, declared: Declared) -> Declared:
@@ -134,13 +151,25 @@ def _declared_by_place(path: Path) -> Declared:
 
 
 def _declared(entry: Published) -> Declared:
-    from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata
 
-    url = hf_hub_url(entry.repository, entry.file, revision=entry.revision)
-    facts = get_hf_file_metadata(url, token=get_token())
+    facts = get_hf_file_metadata(_url(entry), headers=_headers())
     if not _SHA256.fullmatch(facts.etag or ""):
         raise WeightsError(f"{entry.name}: the hub declares no sha256 for {entry.file}")
     return Declared(str(facts.etag), facts.commit_hash or entry.revision, facts.size)
+
+
+def _url(entry: Published) -> str:
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(entry.repository, entry.file, revision=entry.revision)
+
+
+def _headers() -> dict[str, str]:
+    """Who asks, with the user's token if there is one."""
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    return build_hf_headers(library_name="codecsleuth", library_version=__version__)
 
 
 def _asking_hub(entry: Published, ask: Callable[[], Any]) -> Any:

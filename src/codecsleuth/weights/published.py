@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import takewhile
@@ -171,7 +172,9 @@ def _load(path: Path) -> State:
     import torch
 
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice on odd files is not the user's concern
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:

@@ -17,7 +17,8 @@ class Published:
     Attributes:
         name: what ``--model`` takes.
         kind: one of the paper's kinds of model.
-        balance: axis whose classes are equally frequent in the training list.
+        balance: axis whose classes are equally frequent in the training list; empty where
+            the file's name does not say.
         repository: on the Hugging Face hub.
         revision: of it; a branch, since no revision is stated anywhere.
         file: path in the repository.
