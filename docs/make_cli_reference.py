@@ -24,7 +24,16 @@ says the same. `codecsleuth --version` says the version.
 def reference() -> str:
     """The page: what each command does, and its arguments and options."""
     modules = {name: import_module(f"codecsleuth.cli.{name}") for name in COMMANDS}
-    return "\n".join([HEAD, *(section(n, getattr(module, n)) for n, module in modules.items())])
+    found = [pair for n, module in modules.items() for pair in commands(n, getattr(module, n))]
+    return "\n".join([HEAD, *(section(name, command) for name, command in found)])
+
+
+def commands(name: str, command: Any) -> list[tuple[str, Callable[..., object]]]:
+    """A command, or those of a group, with their names."""
+    if not isinstance(command, typer.Typer):
+        return [(name, command)]
+    inner = command.registered_commands
+    return [(f"{name} {one.name}", one.callback) for one in inner if one.callback]
 
 
 def section(name: str, command: Callable[..., object]) -> str:
