@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from codecsleuth.cli.analyze import available_cores
+from codecsleuth.cli.analyze import Device, available_cores
 from codecsleuth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from codecsleuth.data.items import ItemTable
+    from codecsleuth.training.fine_tune import FineTuner
     from codecsleuth.training.loop import Progress, Trainer
     from codecsleuth.training.views import ViewMaker
 
-ARCHITECTURES: Final = ("compact",)
+ARCHITECTURES: Final = ("compact", "w2v2-aasist")
 
 
 def train(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with an items.csv.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run.")],
-    model: Annotated[str, typer.Option(metavar="NAME", help="Network: compact.")] = "compact",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="Network: compact, or w2v2-aasist.")
+    ] = "compact",
     tasks: Annotated[
         str, typer.Option(metavar="KIND", help="M1 (all four tasks), S_BIN, S_VQ, ..., D_VQ, ...")
     ] = "M1",
@@ -70,19 +73,24 @@ def train(
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=256, show_default="CPU cores", help="Clips rendered at a time."),
+        typer.Option(min=1, max=256, show_default="CPU cores", help="Clips in work at a time."),
     ] = None,
+    device: Annotated[
+        Device, typer.Option(help="Where w2v2-aasist is trained; compact takes the CPU.")
+    ] = Device.cpu,
+    front_end: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Begin w2v2-aasist with this wav2vec 2.0 network."),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
 ) -> None:
-    """Train the compact network; writes log.jsonl, a checkpoint and compact.safetensors."""
-    _check(model, out, resume)
-    from rich.console import Console
+    """Train a network; writes log.jsonl, a checkpoint and NETWORK.safetensors into --out.
 
+    The compact network learns from rendered views on the CPU. W2V2-AASIST is fine-tuned from
+    XLS-R 300M, which is downloaded on first use unless --front-end names a folder with it.
+    """
+    _check(model, out, resume)
     from codecsleuth.data.items import read_items
-    from codecsleuth.evaluation.scores import read_scores
-    from codecsleuth.models.compact import CompactConfig
-    from codecsleuth.training.config import TrainingConfig
-    from codecsleuth.training.loop import Trainer
-    from codecsleuth.training.views import ViewMaker, clips_sha256
 
     given: dict[str, Any] = {
         "steps": steps,
@@ -92,23 +100,78 @@ def train(
         "evaluate_every": evaluate_every,
     }
     table = read_items(data, allow_missing=allow_missing)
-    config = TrainingConfig(
-        tasks=tasks,
-        balance=balance,
-        seed=seed,
-        left_out_sources=_left_out(table, leave_out_source or [], fold),
+    settings: dict[str, Any] = {
+        "tasks": tasks,
+        "balance": balance,
+        "seed": seed,
+        "left_out_sources": _left_out(table, leave_out_source or [], fold),
         **{name: value for name, value in given.items() if value is not None},
-    )
+    }
+    threads = workers or available_cores()
+    if model == "compact":
+        _refuse(model, {"--front-end": front_end})
+        _train_compact(table, settings, out, resume, threads, views_dir, calibrate_on)
+    else:
+        _refuse(model, {"--views": views, "--views-dir": views_dir, "--calibrate-on": calibrate_on})
+        _fine_tune(table, settings, out, resume, threads, device.value, front_end, offline)
+
+
+def _refuse(model: str, options: dict[str, object]) -> None:
+    for name, value in options.items():
+        if value:
+            raise UsageError(f"{name} is not for --model {model}")
+
+
+def _train_compact(
+    table: ItemTable,
+    settings: dict[str, Any],
+    out: Path,
+    resume: bool,
+    workers: int,
+    views_dir: Path | None,
+    calibrate_on: list[Path] | None,
+) -> None:
+    from rich.console import Console
+
+    from codecsleuth.evaluation.scores import read_scores
+    from codecsleuth.models.compact import CompactConfig
+    from codecsleuth.training.config import TrainingConfig
+    from codecsleuth.training.loop import FINAL_NAME, Trainer
+    from codecsleuth.training.views import ViewMaker, clips_sha256
+
+    config = TrainingConfig(**settings)
     scores = read_scores(calibrate_on, table.items) if calibrate_on else None
-    maker = ViewMaker(config.augmentation, seed, views_dir or out / "views", clips_sha256(table))
+    folder = views_dir or out / "views"
+    maker = ViewMaker(config.augmentation, config.seed, folder, clips_sha256(table))
     out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    _render(console, maker, table, config.views, workers or available_cores())
-    network = CompactConfig(tasks=config.task_names)
-    trainer = Trainer(table, config, network, maker, scores)
-    if resume and trainer.resume(out):
-        console.print(f"going on after step {trainer.step}", highlight=False)
-    _follow(console, trainer, out)
+    _render(console, maker, table, config.views, workers)
+    trainer = Trainer(table, config, CompactConfig(tasks=config.task_names), maker, scores)
+    _follow(console, trainer, out, resume, FINAL_NAME)
+
+
+def _fine_tune(
+    table: ItemTable,
+    settings: dict[str, Any],
+    out: Path,
+    resume: bool,
+    workers: int,
+    device: str,
+    front_end: Path | None,
+    offline: bool,
+) -> None:
+    from rich.console import Console
+
+    from codecsleuth.cli.output import tell
+    from codecsleuth.inference import pick_device
+    from codecsleuth.training.fine_tune import FINAL_NAME, FineTuneConfig, FineTuner
+    from codecsleuth.weights.xls_r import pretrained
+
+    config, place = FineTuneConfig(**settings), pick_device(device)
+    begin = pretrained(front_end, offline=offline, announce=tell)
+    tuner = FineTuner(table, config, begin, device=place, workers=workers)
+    out.mkdir(parents=True, exist_ok=True)
+    _follow(Console(stderr=True), tuner, out, resume, FINAL_NAME)
 
 
 def _check(model: str, out: Path, resume: bool) -> None:
@@ -146,7 +209,11 @@ def _render(console: Console, maker: ViewMaker, table: ItemTable, views: int, wo
             bar.advance(task, clips)
 
 
-def _follow(console: Console, trainer: Trainer, out: Path) -> None:
+def _follow(
+    console: Console, trainer: Trainer | FineTuner, out: Path, resume: bool, final: str
+) -> None:
+    if resume and trainer.resume(out):
+        console.print(f"going on after step {trainer.step}", highlight=False)
     total = trainer.config.steps
     with _bar(console, "{task.fields[figures]}") as bar:
         task = bar.add_task("training", total=total, completed=trainer.step, figures="")
@@ -154,7 +221,7 @@ def _follow(console: Console, trainer: Trainer, out: Path) -> None:
             bar.update(task, completed=progress.step, figures=_losses(progress))
             if progress.dev is not None:
                 bar.console.print(_dev_line(progress, total), highlight=False, soft_wrap=True)
-    console.print(f"weights: {out / 'compact.safetensors'}", highlight=False, soft_wrap=True)
+    console.print(f"weights: {out / final}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

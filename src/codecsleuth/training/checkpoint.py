@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from codecsleuth.errors import WeightsError
-from codecsleuth.weights import write_atomically
+from codecsleuth.weights.store import replacing
 
 _KEY: Final = "codecsleuth-checkpoint"
 State = dict[str, Tensor]
@@ -40,7 +40,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         for group, state in checkpoint.states.items()
         for name, tensor in state.items()
     }
-    write_atomically(path, save(flat, {_KEY: json.dumps(checkpoint.facts)}))
+    with replacing(path) as temporary:
+        save_file(flat, temporary, {_KEY: json.dumps(checkpoint.facts)})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

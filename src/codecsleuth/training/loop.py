@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -97,10 +97,10 @@ class Trainer:
         """
         self.config = config
         self.fingerprint = config.fingerprint(clips_sha256(table), asdict(network))
-        self.facts = _training_facts(table, config)
+        self.facts = training_facts(table, config)
         kept = [item.source not in config.left_out_sources for item in table]
-        self._train = _rows(table, "train", kept)
-        self._dev = _rows(table, "dev", kept)
+        self._train = rows_of(table, "train", kept)
+        self._dev = rows_of(table, "dev", kept)
         self._views = [maker.load(view) for view in range(config.views)]
         self._labels = {task: class_indices(table.items, task) for task in config.task_names}
         self._weights = sampling_weights(
@@ -132,7 +132,7 @@ class Trainer:
         Args:
             out: folder of the run.
         """
-        _cut_log(out, self._state.step)
+        cut_log(out, self._state.step)
         while self._state.step < self.config.steps:
             losses = self._step()
             step = self._state.step
@@ -141,7 +141,7 @@ class Trainer:
             if last or step % self.config.checkpoint_every == 0:
                 self.save(out)
             progress = Progress(step, losses, dev, self._state.best_score)
-            _log(out, progress)
+            write_log(out, progress)
             yield progress
         self.write_weights(out / FINAL_NAME)
 
@@ -323,14 +323,31 @@ def dev_metrics(
     return {"score": float(np.mean(defined)), **figures}
 
 
-def _rows(table: ItemTable, split: str, kept: Sequence[bool]) -> NDArray[np.int64]:
+def rows_of(table: ItemTable, split: str, kept: Sequence[bool]) -> NDArray[np.int64]:
+    """Rows of a split's clips among those kept.
+
+    Raises:
+        DataError: there are none.
+    """
     chosen = [row for row, item in enumerate(table) if kept[row] and item.split == split]
     if not chosen:
         raise DataError(f"{table.folder}: no clips of split {split} to work with")
     return np.array(chosen)
 
 
-def _training_facts(table: ItemTable, config: TrainingConfig) -> dict[str, Any]:
+class Settings(Protocol):
+    """What every kind of run states of itself."""
+
+    @property
+    def left_out_sources(self) -> tuple[str, ...]:
+        """Sources that no clip is taken from."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+
+
+def training_facts(table: ItemTable, config: Settings) -> dict[str, Any]:
+    """What a weights file states of its training."""
     used = [
         item
         for item in table
@@ -358,7 +375,8 @@ def one_cycle(done: float, config: TrainingConfig) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (done - config.warm_up) / (1.0 - config.warm_up))
 
 
-def _log(out: Path, progress: Progress) -> None:
+def write_log(out: Path, progress: Progress) -> None:
+    """Add a step to the run's log."""
     line = {"step": progress.step, "losses": progress.losses}
     if progress.dev is not None:
         line |= {"dev": progress.dev, "best": progress.best}
@@ -366,7 +384,7 @@ def _log(out: Path, progress: Progress) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def _cut_log(out: Path, step: int) -> None:
+def cut_log(out: Path, step: int) -> None:
     """Drop lines after a step, so that a resumed run's log reads as if it had not stopped."""
     path = out / LOG_NAME
     if not path.is_file():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -51,15 +52,27 @@ def fetch(entry: Published, *, offline: bool = False, announce: Announce = silen
     with cache.locked(entry.name):
         if path := cache.cached(entry.name):
             return path
-        if ready := _in_hub_cache(entry):
-            return _keep(entry, ready, _check(entry, ready, _declared_by_place(ready)))
-        if offline or _hub_is_offline():
-            raise WeightsError(
-                f"{entry.name}: not in the cache, and offline; where there is a network, "
-                f"'codecsleuth weights fetch {entry.name}' downloads it "
-                f"({entry.gigabytes:g} GB)"
-            )
-        return _download(entry, announce)
+        with obtain(entry, offline, announce) as (file, declared):
+            return _keep(entry, file, declared)
+
+
+@contextmanager
+def obtain(entry: Published, offline: bool, announce: Announce) -> Iterator[tuple[Path, Declared]]:
+    """A published file, from the hub's own cache or downloaded.
+
+    Raises:
+        WeightsError: as `fetch` has it.
+    """
+    if ready := _in_hub_cache(entry):
+        yield ready, _check(entry, ready, _declared_by_place(ready))
+    elif offline or _hub_is_offline():
+        raise WeightsError(
+            f"{entry.name}: not in the cache, and offline; where there is a network, "
+            f"'codecsleuth weights fetch {entry.name}' downloads it ({entry.gigabytes:g} GB)"
+        )
+    else:
+        with download(entry, announce) as found:
+            yield found
 
 
 def import_file(path: Path, name: str | None = None, *, force: bool = False) -> str:
@@ -93,7 +106,13 @@ def import_file(path: Path, name: str | None = None, *, force: bool = False) -> 
     return name
 
 
-def _download(entry: Published, announce: Announce) -> Path:
+@contextmanager
+def download(entry: Published, announce: Announce) -> Iterator[tuple[Path, Declared]]:
+    """A published file, checked against what the hub declares, for as long as it is looked at.
+
+    Raises:
+        WeightsError: it cannot be downloaded, or is not what the hub says.
+    """
     declared = _asking_hub(entry, lambda: _declared(entry))
     size = f"{(declared.bytes or entry.gigabytes * 1e9) / 1e9:.3g} GB"
     announce(
@@ -105,7 +124,7 @@ def _download(entry: Published, announce: Announce) -> Path:
     arrived.parent.mkdir(parents=True, exist_ok=True)
     _asking_hub(entry, lambda: _receive(entry, declared, arrived))
     try:
-        return _keep(entry, arrived, _check(entry, arrived, declared))
+        yield arrived, _check(entry, arrived, declared)
     finally:
         arrived.unlink()
 

@@ -165,10 +165,15 @@ def read_checkpoint(path: Path) -> Converted:
         WeightsError: it cannot be read, holds more than tensors, or they are not those of a
             W2V2-AASIST; one line that names them.
     """
-    return convert(_load(path), str(path))
+    return convert(load_state(path), str(path))
 
 
-def _load(path: Path) -> State:
+def load_state(path: Path) -> State:
+    """Read a state dict of PyTorch, and run no code in it.
+
+    Raises:
+        WeightsError: it cannot be read, or holds more than tensors.
+    """
     import torch
 
     try:
