@@ -19,7 +19,7 @@ HALF = torch.bfloat16
 
 
 class HalfLinear(nn.Module):
-    """A matrix product in bfloat16; float32 in and out."""
+    """A matrix product in bfloat16; a sum of its result with float32 is float32 again."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class HalfLinear(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """``(..., inputs)`` to ``(..., outputs)``."""
-        return functional.linear(values.to(HALF), self.weight, self.bias).float()
+        return functional.linear(values.to(HALF), self.weight, self.bias)
 
 
 class FrameConvolution(nn.Module):
@@ -53,7 +53,7 @@ class FrameConvolution(nn.Module):
         count = (frames - self.kernel) // self.stride + 1
         strides = (frames * channels, self.stride * channels, 1)
         windows = values.contiguous().as_strided((batch, count, self.kernel * channels), strides)
-        activated: Tensor = functional.gelu(self.norm(self.product(windows)))
+        activated: Tensor = functional.gelu(self.norm(self.product(windows).float()))
         return activated
 
 
@@ -81,7 +81,7 @@ class HalfLayer(nn.Module):
         return cast(Tensor, hidden + self.narrow(widened))
 
     def _attend(self, hidden: Tensor) -> Tensor:
-        joined = self.query_key_value(hidden).to(HALF).unflatten(-1, (3, self.heads, -1))
+        joined = self.query_key_value(hidden).unflatten(-1, (3, self.heads, -1))
         query, key, value = joined.permute(2, 0, 3, 1, 4)
         attended = functional.scaled_dot_product_attention(query, key, value)
         return cast(Tensor, self.attention_out(attended.transpose(1, 2).flatten(2)))
@@ -112,7 +112,7 @@ class HalfFrontEnd(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
         """Float32 ``(batch, samples)`` to float32 ``(batch, frames, width)``."""
         frames = self.convolutions(waveforms.unsqueeze(-1))
-        hidden = self.projection(self.features_norm(frames))
+        hidden = self.projection(self.features_norm(frames)).float()
         read: Tensor = self.norm(self.layers(hidden + self._places(hidden)))
         return read
 
@@ -125,7 +125,7 @@ class HalfFrontEnd(nn.Module):
             padding=self.padding,
             groups=self.groups,
         )
-        return functional.gelu(places[..., : hidden.shape[1]].float()).transpose(1, 2)
+        return functional.gelu(places[..., : hidden.shape[1]]).transpose(1, 2)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
