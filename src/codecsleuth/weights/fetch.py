@@ -67,8 +67,8 @@ def obtain(entry: Published, offline: bool, announce: Announce) -> Iterator[tupl
         yield ready, _check(entry, ready, _declared_by_place(ready))
     elif offline or _hub_is_offline():
         raise WeightsError(
-            f"{entry.name}: not in the cache, and offline; where there is a network, "
-            f"'codecsleuth weights fetch {entry.name}' downloads it ({entry.gigabytes:g} GB)"
+            f"{entry.name}: not in the cache, and offline; {_how_to_get(entry)} "
+            f"({entry.gigabytes:g} GB to download)"
         )
     else:
         with download(entry, announce) as found:
@@ -104,6 +104,12 @@ def import_file(path: Path, name: str | None = None, *, force: bool = False) -> 
         facts = {"source": path.name, "revision": "", "sha256_of_original": sha256_of(path)}
         cache.keep(name, _weights(name, converted, facts))
     return name
+
+
+def _how_to_get(entry: Published) -> str:
+    if entry.name in registry():
+        return f"'codecsleuth weights fetch {entry.name}' gets it where there is a network"
+    return "it is had on first use where there is a network"
 
 
 @contextmanager
