@@ -66,7 +66,7 @@ def test_train_makes_weights_that_analyze_takes(
     assert weights.training["sources"] == ["page/0", "page/1", "page/2", "page/3"]
     steps = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert set(steps[1]["losses"]) == {"VQ", "AUX", "DEC"}
-    assert "merit_BIN" in steps[1]["dev"]
+    assert "EER" in steps[1]["dev"]
     analysis = load_model(tmp_path / FINAL_NAME).analyze(data / "0.wav")
     assert set(analysis.taxonomy) == {"vq", "aux", "dec"}
     assert not any("calibrated" in warning for warning in analysis.warnings)
