@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from codecsleuth.calibration import softmax
+from codecsleuth.calibration import UNFITTED, softmax
 from codecsleuth.inference import Model
 from codecsleuth.models.w2v2_aasist import W2V2Aasist, W2V2AasistConfig, doubtful
 from codecsleuth.precision import has_bfloat16
@@ -168,7 +168,7 @@ def _write_random_weights(path: Path) -> None:
             branch.read_out.bias[0] += 1.0
     plain = json.loads(json.dumps(config, default=vars))
     tasks = config.tasks
-    parts = ("random", "0", "w2v2-aasist", plain, tasks, class_order(tasks), {}, {})
+    parts = ("random", "0", "w2v2-aasist", plain, tasks, class_order(tasks), UNFITTED, {})
     write_weights(path, WeightsFile(*parts, network.state_dict()))
 
 

@@ -14,7 +14,7 @@ import soundfile
 
 import published
 from codecsleuth import load_model
-from codecsleuth.calibration import softmax
+from codecsleuth.calibration import UNFITTED, softmax
 from codecsleuth.weights import WeightsFile, write_weights
 from codecsleuth.weights.published import class_order, convert
 from conftest import ROOT, Outcome, speech_like
@@ -36,7 +36,7 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
                 config=converted.config,
                 tasks=converted.tasks,
                 classes=class_order(converted.tasks),
-                calibration={},
+                calibration=UNFITTED,
                 training={"kind": kind},
                 tensors=converted.tensors,
             )

@@ -21,6 +21,8 @@ Verdict = Literal["codec", "bona_fide", "inconclusive"]
 FloatArray = NDArray[np.float64]
 
 LN10: Final = math.log(10.0)
+#: What a weights file states in the place of a calibration if nobody has fitted one.
+UNFITTED: Final = {"fitted": False}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from codecsleuth.audio import Evidence, Recording, Samples, Window, array_recording, open_recording
 from codecsleuth.calibration import (
     LN10,
+    UNFITTED,
     Calibration,
     FloatArray,
     Verdict,
@@ -190,7 +191,7 @@ class Model:
         weights = read_weights(path)
         try:
             network = _network(weights)
-            calibrated = bool(weights.calibration)
+            calibrated = weights.calibration != UNFITTED
             calibration = Calibration.from_dict(weights.calibration) if calibrated else None
         except (RuntimeError, TypeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]

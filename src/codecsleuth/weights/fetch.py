@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from codecsleuth import __version__
+from codecsleuth.calibration import UNFITTED
 from codecsleuth.errors import UsageError, WeightsError
 from codecsleuth.weights import DEFAULT_MODEL, cache
 from codecsleuth.weights.published import Converted, class_order, read_checkpoint
@@ -249,7 +250,7 @@ def _weights(name: str, converted: Converted, facts: dict[str, str]) -> WeightsF
         config=converted.config,
         tasks=converted.tasks,
         classes=class_order(converted.tasks),
-        calibration={},
+        calibration=UNFITTED,
         training={"kind": converted.kind, **facts},
         tensors=converted.tensors,
     )

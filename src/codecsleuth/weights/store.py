@@ -32,8 +32,8 @@ class WeightsFile:
         config: the network's settings.
         tasks: tasks the network has, in order.
         classes: class names per task, in the order of the logits.
-        calibration: what `codecsleuth.calibration.Calibration.to_dict` gave; empty for weights
-            that nobody has calibrated.
+        calibration: what `codecsleuth.calibration.Calibration.to_dict` gave, or
+            `codecsleuth.calibration.UNFITTED`.
         training: free facts on how the weights came about.
         tensors: the network's state.
         sha256: hash of the file read; empty for one not yet written.
