@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,11 @@ from safetensors import safe_open
 
 import published
 from codecsleuth import cli, load_model
-from codecsleuth.weights import read_weights
+from codecsleuth.errors import WeightsError
+from codecsleuth.weights import read_weights, xls_r
+from codecsleuth.weights.fetch import fetch
+from codecsleuth.weights.published import convert
+from codecsleuth.weights.registry import registry
 from conftest import Outcome
 from hub import COMMIT, Hub, serve
 
@@ -338,3 +343,30 @@ def test_verify_finds_a_changed_byte(run: Callable[..., Outcome], tmp_path: Path
     outcome = run("weights", "verify", "mine")
     assert outcome.status == 1 and "DAMAGED" in outcome.out
     assert run("weights", "verify", "unheard-of").status == 2
+
+
+def test_two_at_a_time_download_once(home: Path, hub: Hub) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda name: fetch(registry()[name]), [NAME, NAME])
+    assert first == second
+    assert [request for request in hub.requests if request.startswith("GET /storage")] == [
+        "GET /storage/blob"
+    ]
+
+
+def test_the_pretrained_front_end_is_fetched_once_and_held_to_its_hash(
+    home: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = convert(published.checkpoint("S_BIN"), "test").tensors
+    inner = {n.removeprefix("front_end."): t for n, t in state.items() if n.startswith("front_")}
+    hub.content = saved({f"wav2vec2.{name}": tensor for name, tensor in inner.items()})
+    hub.path = f"/{xls_r.XLS_R.repository}/resolve/{xls_r.XLS_R.revision}/{xls_r.XLS_R.file}"
+    with pytest.raises(WeightsError, match="not the one expected"):
+        xls_r.pretrained()
+    monkeypatch.setattr(xls_r, "SHA256", hub.sha256)
+    dimensions, tensors = xls_r.pretrained()
+    assert (dimensions.width, dimensions.layers) == (32, 2)
+    assert tensors.keys() == inner.keys()
+    hub.requests.clear()
+    xls_r.pretrained(offline=True)
+    assert not hub.requests
