@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from codecsleuth.models.front_end import BLOCKS, WIDTH, FrontEnd
-from codecsleuth.taxonomy import CLASSES, TASKS
+from codecsleuth.taxonomy import AXES, CLASSES, TASKS
 
 #: Standardised features beyond this are cut off: no single value decides.
 LIMIT: Final = 6.0
@@ -152,6 +152,14 @@ class CompactNet(nn.Module):
             scales.append(block.std(dim=over, keepdim=True).expand(shape).flatten())
         self.mean.copy_(torch.cat(means))
         self.scale.copy_(torch.cat(scales) + 1e-3)
+
+    @torch.no_grad()
+    def shift_real(self, log_odds: float) -> None:
+        """Add to the log-odds of ``Real`` against the codec classes, on every axis."""
+        for member in self.members:
+            for task, head in cast(Member, member).heads.items():
+                if task in AXES:
+                    cast(nn.Linear, head).bias[0] += log_odds
 
     def standardise(self, features: Tensor) -> Tensor:
         """Features ``(batch, WIDTH)`` to the same with mean 0 and deviation 1, within `LIMIT`."""

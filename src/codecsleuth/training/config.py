@@ -57,7 +57,7 @@ class TrainingConfig:
     mixup: float = 0.4
     label_smoothing: float = 0.0
     axis_weight: float = 0.7
-    bona_fide_share: float = 0.3
+    bona_fide_share: float = 0.4
     evenness: float = 0.5
     average: float = 0.99
     evaluate_every: int = 100

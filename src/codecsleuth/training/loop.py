@@ -109,6 +109,7 @@ class Trainer:
             evenness=config.evenness,
             balance=config.balance,
         )
+        self._real_shift = _real_shift(self.facts, config)
         torch.manual_seed(config.seed)
         self._rng = np.random.default_rng(config.seed)
         self._network_config = network
@@ -192,8 +193,9 @@ class Trainer:
         return True
 
     def write_weights(self, path: Path) -> None:
-        """Write the best average, calibrated."""
+        """Write the best average, calibrated, its axes at the clips' own share of bona fide."""
         self._average.load_state_dict(self._state.best)
+        self._average.shift_real(self._real_shift)
         clips = len(self._dev) if self._calibrate_on is None else len(self._calibrate_on.items)
         facts = self.facts | {"best_step": self._state.best_step, "calibration_clips": clips}
         write_weights(
@@ -361,6 +363,13 @@ def training_facts(table: ItemTable, config: Settings) -> dict[str, Any]:
         "codecs": _counts(used),
         "settings": config.to_dict(),
     }
+
+
+def _real_shift(facts: Mapping[str, Any], config: TrainingConfig) -> float:
+    """From the share of bona fide clips in batches to that among the clips, in log-odds."""
+    share = 1.0 - facts["codec_clips"] / facts["clips"]
+    drawn = config.bona_fide_share
+    return math.log(share / (1.0 - share)) - math.log(drawn / (1.0 - drawn))
 
 
 def _counts(items: Sequence[Item]) -> dict[str, int]:
