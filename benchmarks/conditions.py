@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.audio import SAMPLE_RATE
+from codecsleuth.audio import SAMPLE_RATE, SILENCE_PEAK
 from codecsleuth.calibration import Calibration, sigmoid
 from codecsleuth.data.augment import high_pass, lossy_round_trip, mu_law, resample, room
 from codecsleuth.data.items import Item, class_indices, fold_sources, read_items
@@ -57,8 +57,10 @@ def noise_20_db(clip: Waveform, rng: np.random.Generator) -> Waveform:
 def cut(seconds: float) -> Condition:
     def shorten(clip: Waveform, rng: np.random.Generator) -> Waveform:
         length = min(len(clip), round(seconds * SAMPLE_RATE))
-        start = int(rng.integers(0, len(clip) - length + 1))
-        return clip[start : start + length]
+        starts = rng.integers(0, len(clip) - length + 1, 20)
+        pieces = [clip[start : start + length] for start in starts]
+        # A piece of silence would be refused, not answered.
+        return next(piece for piece in pieces if np.abs(piece).max() > 10 * SILENCE_PEAK)
 
     return shorten
 

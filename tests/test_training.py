@@ -20,8 +20,10 @@ from codecsleuth.errors import UsageError
 from codecsleuth.evaluation.scores import ScoreTable, read_scores, scores_csv
 from codecsleuth.inference import Model
 from codecsleuth.models.compact import CompactConfig
+from codecsleuth.taxonomy import CLASSES
+from codecsleuth.training.checkpoint import read_checkpoint
 from codecsleuth.training.config import TrainingConfig
-from codecsleuth.training.loop import FINAL_NAME, LOG_NAME, Trainer
+from codecsleuth.training.loop import CHECKPOINT_NAME, FINAL_NAME, LOG_NAME, Trainer
 from codecsleuth.training.views import ViewMaker, clips_sha256
 from codecsleuth.weights import read_weights
 from conftest import ROOT, speech_like
@@ -66,12 +68,13 @@ def trainer(
     views: Path,
     config: TrainingConfig = CONFIG,
     calibrate_on: ScoreTable | None = None,
+    dropout: float = 0.3,
 ) -> Trainer:
     table = read_items(data)
     maker = ViewMaker(config.augmentation, config.seed, views, clips_sha256(table))
     for _ in maker.render(table.items, maker.missing(config.views), workers=1):
         pass
-    network = CompactConfig(members=2, hidden=8, embedding=4)
+    network = CompactConfig(members=2, hidden=8, embedding=4, dropout=dropout)
     return Trainer(table, config, network, maker, calibrate_on)
 
 
@@ -129,10 +132,26 @@ def test_the_network_kept_is_the_one_with_the_best_dev_score(uninterrupted: Path
     assert read_weights(uninterrupted / FINAL_NAME).training["best_step"] == best
 
 
+def test_axes_are_put_to_the_share_of_bona_fide_among_the_clips(uninterrupted: Path) -> None:
+    """A quarter of the training clips are bona fide, four tenths of each batch."""
+    learned = read_checkpoint(uninterrupted / CHECKPOINT_NAME).states["best"]
+    written = read_weights(uninterrupted / FINAL_NAME).tensors
+    moved = {
+        task: (written[name] - learned[name]).tolist()
+        for task in CLASSES
+        for name in [f"members.0.heads.{task}.bias"]
+    }
+    shift = np.log(0.25 / 0.75) - np.log(0.4 / 0.6)
+    assert moved["BIN"] == [0.0, 0.0]
+    assert moved["DEC"] == pytest.approx([shift, 0.0, 0.0], abs=1e-6)
+    assert moved["VQ"] == pytest.approx([shift, 0.0, 0.0, 0.0], abs=1e-6)
+
+
 def test_training_learns_what_sets_the_labels_apart(
     data: Path, views: Path, tmp_path: Path
 ) -> None:
-    training = trainer(data, views, replace(CONFIG, steps=50, evaluate_every=50, mixup=0.0))
+    config = replace(CONFIG, steps=50, evaluate_every=50, mixup=0.0, learning_rate=3e-3)
+    training = trainer(data, views, config, dropout=0.0)
     losses = [progress.losses["BIN"] for progress in training.run(tmp_path)]
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:5])
 
