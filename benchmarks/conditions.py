@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,10 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.audio import SAMPLE_RATE, SILENCE_PEAK
+from codecsleuth.audio import SAMPLE_RATE
 from codecsleuth.calibration import Calibration, sigmoid
 from codecsleuth.data.augment import high_pass, lossy_round_trip, mu_law, resample, room
 from codecsleuth.data.items import Item, class_indices, fold_sources, read_items
+from codecsleuth.errors import AudioError
 from codecsleuth.evaluation.metrics import task_metrics
 from codecsleuth.inference import Model
 from codecsleuth.taxonomy import BIN_CODEC
@@ -57,10 +59,9 @@ def noise_20_db(clip: Waveform, rng: np.random.Generator) -> Waveform:
 def cut(seconds: float) -> Condition:
     def shorten(clip: Waveform, rng: np.random.Generator) -> Waveform:
         length = min(len(clip), round(seconds * SAMPLE_RATE))
-        starts = rng.integers(0, len(clip) - length + 1, 20)
-        pieces = [clip[start : start + length] for start in starts]
-        # A piece of silence would be refused, not answered.
-        return next(piece for piece in pieces if np.abs(piece).max() > 10 * SILENCE_PEAK)
+        starts = rng.integers(0, len(clip) - length + 1, 3)
+        # The loudest of a few: a piece of silence would be refused, not answered.
+        return max((clip[start : start + length] for start in starts), key=np.ptp)
 
     return shorten
 
@@ -104,9 +105,9 @@ def main() -> None:
         chosen = [item for item in table if item.source in sources][::EVERY]
         with ThreadPoolExecutor(options.workers) as pool:
             answers = list(pool.map(lambda item, model=model: score(model, item), chosen))
-        items += chosen
+        items += [item for item, answer in zip(chosen, answers, strict=True) if answer]
         for name in CONDITIONS:
-            logits[name] += [answer[name] for answer in answers]
+            logits[name] += [answer[name] for answer in answers if answer]
     figures = {name: judge(np.stack(rows), items, calibration) for name, rows in logits.items()}
     together = np.concatenate([np.stack(rows) for rows in logits.values()])
     figures["all together"] = judge(together, items * len(CONDITIONS), calibration)
@@ -115,13 +116,17 @@ def main() -> None:
         print(f"{name:26}" + "  ".join(f"{key} {value:.3f}" for key, value in figure.items()))
 
 
-def score(model: Model, item: Item) -> dict[str, NDArray[np.float64]]:
-    """BIN logits of a clip under each condition."""
+def score(model: Model, item: Item) -> dict[str, NDArray[np.float64]] | None:
+    """BIN logits of a clip under each condition; None if a condition leaves nothing to hear."""
     clip = read_clip(item)
     answers = {}
     for number, (name, condition) in enumerate(CONDITIONS.items()):
         changed = condition(clip, np.random.default_rng((item.row, number)))
-        answers[name] = model.logits(changed, SAMPLE_RATE)["BIN"]
+        try:
+            answers[name] = model.logits(changed, SAMPLE_RATE)["BIN"]
+        except AudioError as error:
+            print(f"{item.file}, {name}: {error}; left out", file=sys.stderr)
+            return None
     return answers
 
 
