@@ -1,8 +1,9 @@
 """From a network's logits to calibrated probabilities, likelihood ratios and verdicts.
 
 Calibration is affine on the log-odds (Brümmer and du Preez, "Application-independent evaluation of
-speaker detection", 2006), fitted on clips that the weights have not seen, at even prior odds: the
-calibrated log-odds of ``BIN`` are therefore a natural-log likelihood ratio codec : bona fide.
+speaker detection", 2006), fitted to scores of clips that the scoring weights have not seen, at even
+prior odds: the calibrated log-odds of ``BIN`` are therefore a natural-log likelihood ratio
+codec : bona fide.
 """
 
 from __future__ import annotations
