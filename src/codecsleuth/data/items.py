@@ -55,6 +55,9 @@ class Item:
         group: the utterance, shared by an original and its codec versions; the file if not stated.
         source: the page or data set the clip is from; empty if not stated.
         duration_s: seconds; None if not stated.
+        subset: ``CoRS`` or ``CoSG`` in CodecFake+; empty elsewhere.
+        system: the generation system of a CoSG clip; empty elsewhere.
+        speaker: of a CoRS clip (VCTK's name); empty elsewhere.
     """
 
     row: int
@@ -71,6 +74,9 @@ class Item:
     group: str = ""
     source: str = ""
     duration_s: float | None = None
+    subset: str = ""
+    system: str = ""
+    speaker: str = ""
 
     @property
     def is_codec(self) -> bool:
