@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset
 from codecsleuth.audio import WINDOW_SAMPLES, Samples
 from codecsleuth.data.items import Item
 from codecsleuth.errors import DataError
-from codecsleuth.training.distributed import Group
 from codecsleuth.training.views import read_clip
 
 Rows = NDArray[np.int64]
@@ -59,32 +58,24 @@ class Draw:
         return self._epoch[1][place * self.batch_size : (place + 1) * self.batch_size]
 
 
-def shares(batch_size: int, accumulate: int, group: Group) -> list[slice]:
-    """This process's part of each of the batches that a step's batch is dealt into."""
-    size = batch_size // (accumulate * group.size)
-    starts = range(group.rank * size, batch_size, size * group.size)
-    return [slice(start, start + size) for start in starts]
-
-
 @dataclass(frozen=True)
 class Requests:
-    """This process's clips from a step on, batch after batch.
+    """A process's clips of each step.
 
     Attributes:
         draw: of the steps.
-        parts: this process's of each step.
-        steps: numbers of the steps.
+        part: of each step's batch that the process has.
+        steps: their numbers.
     """
 
     draw: Draw
-    parts: Sequence[slice]
+    part: slice
     steps: range
 
     def __iter__(self) -> Iterator[list[Request]]:
         for step in self.steps:
             rows, seeds = self.draw(step)
-            for part in self.parts:
-                yield list(zip(rows[part].tolist(), seeds[part], strict=True))
+            yield list(zip(rows[self.part].tolist(), seeds[self.part], strict=True))
 
 
 class Clips(Dataset["Samples | DataError"]):

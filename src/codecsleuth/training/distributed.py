@@ -33,6 +33,17 @@ class Group:
         """Whether this process is the one that writes files."""
         return self.rank == 0
 
+    def part(self, count: int) -> slice:
+        """This process's part of a batch.
+
+        Raises:
+            UsageError: it cannot be dealt evenly.
+        """
+        if count % self.size:
+            raise UsageError(f"a batch of {count} clips cannot be dealt to {self.size} processes")
+        size = count // self.size
+        return slice(self.rank * size, (self.rank + 1) * size)
+
     def gather(self, value: Value) -> list[Value]:
         """What each process gives, by rank."""
         gathered: list[Value | None] = [value] * self.size

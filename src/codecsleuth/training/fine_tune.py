@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -23,11 +22,11 @@ from codecsleuth import __version__
 from codecsleuth.calibration import bin_from_axes
 from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
-from codecsleuth.errors import DataError, UsageError, WeightsError
+from codecsleuth.errors import DataError, WeightsError
 from codecsleuth.models.w2v2_aasist import FrontEndConfig, W2V2Aasist, W2V2AasistConfig
 from codecsleuth.taxonomy import AXES, TASKS
 from codecsleuth.training.base import Logits, Rows, Run, dev_metrics, one_cycle
-from codecsleuth.training.batches import Clips, Draw, Requests, read_ahead, shares
+from codecsleuth.training.batches import Clips, Draw, Requests, read_ahead
 from codecsleuth.training.calibrate import fit_calibration
 from codecsleuth.training.checkpoint import Checkpoint, State
 from codecsleuth.training.distributed import Group, share_dropout
@@ -78,7 +77,7 @@ class FineTuner(Run[FineTuneConfig]):
         self.device, self._workers = device, workers
         self._clips = Clips(table.items, config.augmentation)
         self._labels = {task: class_indices(table.items, task) for task in TASKS}
-        self._parts = _parts(config, self.group)
+        self._part = self.group.part(config.batch_size)
         self._draw = _draw(config, [table.items[row] for row in self._train], self._train)
         self._network = _network(config, dimensions, front_end[1])
         self._place = share_dropout(self._network)
@@ -87,8 +86,9 @@ class FineTuner(Run[FineTuneConfig]):
             config.class_weights,
             TaskWeights(config.task_weights, len(config.task_names)),
             self._arithmetic,
+            config.accumulate,
         ).to(device)
-        if device != "cpu":
+        if device != "cpu" and config.accumulate == 1:
             self._network.front_end.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
         self._shared: nn.Module = self._objective
         if self.group.size > 1:
@@ -134,28 +134,24 @@ class FineTuner(Run[FineTuneConfig]):
         tasks = config.task_names
         labels = {task: torch.from_numpy(self._labels[task][rows]) for task in tasks}
         sums = self._objective.weight_sums(labels)
-        losses = torch.zeros(len(tasks), device=self.device)
+        waveforms, share = self._next_batch(), 1 / self.group.size
+        part = {task: of[self._part].to(self.device) for task, of in labels.items()}
+        self._place.move(seeds[0] >> 1, len(rows), self._part)
         self._network.train()
+        loss, losses = self._shared(waveforms, part, sums, share)
         self._set_rate()
         self._optimiser.zero_grad()
-        for part in self._parts:
-            waveforms = self._next_batch()
-            self._place.move(seeds[0] >> 1, len(rows), part)
-            of_part = {task: of[part].to(self.device) for task, of in labels.items()}
-            with self._alone(part is not self._parts[-1]):
-                loss, of_tasks = self._shared(waveforms, of_part, sums, len(waveforms) / len(rows))
-                # The mean over processes is taken of gradients, where the sum is meant.
-                torch.autograd.backward(loss * self.group.size)
-            losses += of_tasks.detach()
+        # The mean over processes is taken of gradients, where the sum is meant.
+        torch.autograd.backward(loss / share)
         if config.gradient_limit is not None:
             nn.utils.clip_grad_norm_(self._objective.parameters(), config.gradient_limit)
         self._optimiser.step()
-        return dict(zip(tasks, self.group.sum(losses).tolist(), strict=True))
+        return dict(zip(tasks, self.group.sum(losses.detach()).tolist(), strict=True))
 
     def _next_batch(self) -> Tensor:
         if self._batches is None:
             steps = range(self.step, self.config.steps)
-            requests = Requests(self._draw, self._parts, steps)
+            requests = Requests(self._draw, self._part, steps)
             self._batches = read_ahead(self._clips, requests, self._workers, self.device)
         return next(self._batches)
 
@@ -167,12 +163,6 @@ class FineTuner(Run[FineTuneConfig]):
         for group, rate in zip(self._optimiser.param_groups, rates, strict=False):
             group["lr"] = factor * rate
 
-    def _alone(self, alone: bool) -> AbstractContextManager[None]:
-        """Keep gradients to this process, until the last part of a batch."""
-        if alone and isinstance(self._shared, DistributedDataParallel):
-            return self._shared.no_sync()
-        return nullcontext()
-
     def _arithmetic(self) -> torch.autocast:
         half = self.config.mixed_precision and self.device == "cuda"
         return torch.autocast(self.device, torch.bfloat16, enabled=half)
@@ -180,12 +170,12 @@ class FineTuner(Run[FineTuneConfig]):
     @torch.no_grad()
     def _dev_logits(self, *, augmented: bool) -> Logits:
         """Blocks of clips are dealt to the processes; the blocks are the same for any number."""
+        config, group = self.config, self.group
         self._network.eval()
-        size, group = max(1, self.config.batch_size // self.config.accumulate), self.group
+        size = max(1, config.batch_size // config.accumulate)
         blocks = [self._dev[start : start + size] for start in range(0, len(self._dev), size)]
-        seed = self.config.seed
         requests = [
-            [(row, _seed_of(seed, row) if augmented else None) for row in block.tolist()]
+            [(row, _seed_of(config.seed, row) if augmented else None) for row in block.tolist()]
             for block in blocks[group.rank :: group.size]
         ]
         own: list[dict[str, Tensor]] = []
@@ -196,8 +186,7 @@ class FineTuner(Run[FineTuneConfig]):
         dealt = group.gather(own)
         found = [dealt[number % group.size][number // group.size] for number in range(len(blocks))]
         joined = {
-            task: torch.cat([block[task] for block in found]).numpy()
-            for task in self.config.task_names
+            task: torch.cat([block[task] for block in found]).numpy() for task in config.task_names
         }
         return {"BIN": bin_from_axes(joined), **joined} if joined.keys() == set(AXES) else joined
 
@@ -207,15 +196,6 @@ class FineTuner(Run[FineTuneConfig]):
 
     def _evaluated(self) -> State:
         return self._network.state_dict()
-
-
-def _parts(config: FineTuneConfig, group: Group) -> list[slice]:
-    if config.batch_size % (config.accumulate * group.size):
-        raise UsageError(
-            f"a batch of {config.batch_size} clips cannot be dealt evenly to {group.size} "
-            f"processes in {config.accumulate} parts"
-        )
-    return shares(config.batch_size, config.accumulate, group)
 
 
 def _draw(config: FineTuneConfig, items: Sequence[Item], rows: Rows) -> Draw:

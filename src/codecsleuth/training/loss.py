@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from codecsleuth.models.w2v2_aasist import W2V2Aasist
 
 UNKNOWN = -1
 
@@ -89,13 +92,25 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: W2V2Aasist,
         class_weights: Mapping[str, Sequence[float]],
         task_weights: TaskWeights,
         arithmetic: Callable[[], AbstractContextManager[None]],
+        parts: int = 1,
     ) -> None:
-        """Args as they say; ``arithmetic`` is the context that the network computes in."""
+        """Put together what a step needs.
+
+        Args:
+            network: to train.
+            class_weights: per task and class.
+            task_weights: how the tasks' losses are added up.
+            arithmetic: context that the network computes in.
+            parts: that a batch passes the front end in, whose activations are computed again, part
+                by part, on the way back. The rest of the network takes the batch as a whole, so
+                that the loss does not change, batch normalisation included.
+        """
         super().__init__()
+        self._parts = parts
         self.network, self.task_weights = network, task_weights
         self._class_weights, self._arithmetic = class_weights, arithmetic
 
@@ -124,11 +139,19 @@ class Objective(nn.Module):
             The loss ``()``, and the tasks' losses ``(tasks,)``.
         """
         with self._arithmetic():
-            logits = self.network(waveforms)
+            logits = self.network.classify(self._features(waveforms))
         losses = torch.stack(
             [self._loss(logits[task].float(), task, labels[task]) / sums[task] for task in labels]
         )
         return self.task_weights(losses, share), losses
+
+    def _features(self, waveforms: Tensor) -> Tensor:
+        if self._parts == 1:
+            return self.network.features(waveforms)
+        parts = waveforms.chunk(self._parts)
+        return torch.cat(
+            [checkpoint(self.network.features, part, use_reentrant=False) for part in parts]
+        )
 
     def _loss(self, logits: Tensor, task: str, labels: Tensor) -> Tensor:
         entropies = functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")

@@ -31,7 +31,7 @@ class FineTuneConfig(RunConfig):
     Attributes:
         by_epochs: go through the list in a new order each epoch, rather than draw each clip by
             `sampling_weights`.
-        accumulate: parts that a batch is computed in, one after the other.
+        accumulate: parts that a batch passes the front end in, to save memory; the loss stays.
         optimiser: ``adam`` or ``adamw``.
         learning_rate: the largest.
         weight_decay: of the optimiser.
