@@ -16,15 +16,15 @@ import soundfile
 from codecsleuth import cli
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import read_items
-from codecsleuth.errors import UsageError
-from codecsleuth.evaluation.scores import ScoreTable, read_scores, scores_csv
+from codecsleuth.errors import DataError, UsageError
 from codecsleuth.inference import Model
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.training.base import CHECKPOINT_NAME, LOG_NAME
 from codecsleuth.training.checkpoint import read_checkpoint
 from codecsleuth.training.config import TrainingConfig
-from codecsleuth.training.loop import FINAL_NAME, Trainer
+from codecsleuth.training.held_out import QUALITY, HeldOut, read_held_out
+from codecsleuth.training.loop import FINAL_NAME, LEFT_OUT_NAME, Trainer
 from codecsleuth.training.views import ViewMaker, clips_sha256
 from codecsleuth.weights import read_weights
 from conftest import ROOT, speech_like
@@ -68,7 +68,7 @@ def trainer(
     data: Path,
     views: Path,
     config: TrainingConfig = CONFIG,
-    calibrate_on: ScoreTable | None = None,
+    calibrate_on: HeldOut | None = None,
     dropout: float = 0.3,
 ) -> Trainer:
     table = read_items(data)
@@ -162,22 +162,40 @@ def test_sources_left_out_are_left_out(data: Path, views: Path, tmp_path: Path) 
     assert read_weights(tmp_path / FINAL_NAME).training["sources"] == ["page/one", "page/three"]
 
 
-def test_calibration_is_fitted_to_the_scores_given(
+def test_calibration_is_fitted_to_the_answers_given(
     data: Path, views: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    """Scores shifted by a constant are put back by it."""
-    items = read_items(data).items
+    """Answers shifted by a constant are put back by it."""
+    table = read_items(data)
     shift = 5.0
-    logits = np.array([[shift + (1.0 if item.is_codec else -1.0), 0.0] for item in items])
-    noise = np.random.default_rng(0).normal(0.0, 1.0, len(items))
-    logits[:, 0] += noise
-    path = tmp_path / "scores.csv"
-    path.write_text(scores_csv(ScoreTable(items, {"BIN": logits}), Calibration()))
-    training = trainer(data, views, calibrate_on=read_scores([path], items))
-    run(training, tmp_path)
+    codec = np.array([1.0 if item.is_codec else -1.0 for item in table])
+    noise = np.random.default_rng(0).normal(0.0, 1.0, len(table))
+    logits = np.stack([shift + codec + noise, np.zeros(len(table))], axis=1)
+    answers = {"BIN": logits[None], QUALITY: np.zeros((1, len(table), 2))}
+    path = tmp_path / "left-out.safetensors"
+    HeldOut(clips_sha256(table), np.arange(len(table)), answers).write(path)
+    given = read_held_out([path], clips_sha256(table))
+    run(trainer(data, views, calibrate_on=given), tmp_path)
     fitted = Calibration.from_dict(read_weights(tmp_path / FINAL_NAME).calibration)
     even = -fitted.bin_bias / fitted.bin_scale
     assert even == pytest.approx(shift, abs=0.6)
+
+
+def test_a_run_without_a_source_tells_what_it_says_of_it(
+    data: Path, views: Path, tmp_path: Path
+) -> None:
+    run(trainer(data, views, replace(CONFIG, left_out_sources=("page/two",))), tmp_path)
+    table = read_items(data)
+    told = read_held_out([tmp_path / LEFT_OUT_NAME], clips_sha256(table))
+    assert {table.items[row].source for row in told.rows} == {"page/two"}
+    assert told.answers["VQ"].shape == (CONFIG.views, len(told.rows), 4)
+
+
+def test_answers_about_other_clips_are_refused(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "left-out.safetensors"
+    HeldOut("other", np.arange(1), {"BIN": np.zeros((1, 1, 2))}).write(path)
+    with pytest.raises(DataError, match="other data"):
+        read_held_out([path], clips_sha256(read_items(data)))
 
 
 def test_views_do_not_depend_on_the_number_of_workers(data: Path, tmp_path: Path) -> None:

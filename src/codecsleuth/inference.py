@@ -31,9 +31,10 @@ from codecsleuth.calibration import (
     Verdict,
     bin_from_axes,
     sigmoid,
+    softmax,
 )
 from codecsleuth.errors import AudioError, WeightsError
-from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES
+from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES, FAMILY, family_class
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +49,8 @@ DEFAULT_BATCH: Final = 8
 #: Share of the windows that must contradict the others to be worth a warning.
 _DISSENT_SHARE: Final = 0.2
 _AHEAD_PER_WORKER: Final = 16
+#: Codec families that an answer names.
+CANDIDATES: Final = 5
 NOT_CALIBRATED: Final = "this model's probabilities are as its authors trained them: not calibrated"
 
 
@@ -98,6 +101,23 @@ class AxisAnswer:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A codec family of the catalogue that the evidence would fit, given that there was a codec.
+
+    Attributes:
+        codec: name of the family.
+        score: its probability among the families the model knows.
+        taxonomy: its class per axis (``vq``, ``aux``, ``dec``), where that is certain.
+        disagrees: axes on which the answer is another class.
+    """
+
+    codec: str
+    score: float
+    taxonomy: dict[str, str]
+    disagrees: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Analysis:
     """The answer for one recording.
 
@@ -108,6 +128,7 @@ class Analysis:
         codec_probability: calibrated, at even prior odds.
         log10_lr: log10 likelihood ratio codec : bona fide.
         taxonomy: per axis (``vq``, ``aux``, ``dec``), conditional on "codec" whatever the verdict.
+        candidates: the likeliest codec families, likeliest first; likewise conditional.
         segments: one per window.
         warnings: what limits the answer.
         raw: the logits behind it.
@@ -119,6 +140,7 @@ class Analysis:
     codec_probability: float
     log10_lr: float
     taxonomy: dict[str, AxisAnswer]
+    candidates: tuple[Candidate, ...]
     segments: tuple[Segment, ...]
     warnings: tuple[str, ...]
     raw: Logits
@@ -146,6 +168,7 @@ class Model:
         calibration: logits to probabilities and verdicts.
         device: where the network lives.
         precision: ``float32`` or ``bfloat16``; None for a network that has no choice.
+        families: codec families that the network tells apart, in the order of its logits.
         training: what the weights say of how they came about.
         notes: what limits every answer of this model.
     """
@@ -158,6 +181,7 @@ class Model:
     calibration: Calibration
     device: str = "cpu"
     precision: str | None = None
+    families: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -206,6 +230,7 @@ class Model:
             calibration or Calibration(),
             place,
             prepare(network, precision, place),
+            tuple(weights.config.get("families", ())),
             weights.training,
             () if calibrated else (NOT_CALIBRATED,),
         )
@@ -217,7 +242,7 @@ class Model:
             AudioError: the audio cannot be analysed.
         """
         path = "" if isinstance(audio, np.ndarray) else str(audio)
-        return conclude(path, self.examine(audio, sample_rate), self.calibration)
+        return conclude(path, self.examine(audio, sample_rate), self.calibration, self.families)
 
     def logits(self, audio: AudioInput, sample_rate: int | None = None) -> dict[str, FloatArray]:
         """Uncalibrated logits ``(classes,)`` per task of a whole file or array.
@@ -281,17 +306,18 @@ class Model:
     def window_logits(self, samples: Samples) -> dict[str, FloatArray]:
         """Logits ``(classes,)`` per task of one window ``(samples,)`` at 16 kHz.
 
-        A model of all axes that has no ``BIN`` of its own is given one; see `bin_from_axes`.
+        ``FAMILY`` stands beside the tasks for a network that tells codec families apart. A model of
+        all axes that has no ``BIN`` of its own is given one; see `bin_from_axes`.
         """
         import torch
 
         with torch.inference_mode(), _one_thread():
             # A copy in torch's own memory: kernels may choose by alignment.
             waveform = torch.tensor(samples, dtype=torch.float32).unsqueeze(0).to(self.device)
-            answer = self.network(waveform)
+            answer = getattr(self.network, "evidence", self.network)(waveform)
             logits: dict[str, FloatArray] = {
                 task: answer[task][0].double().cpu().numpy()
-                for task in self.tasks
+                for task in (*self.tasks, FAMILY)
                 if task in answer
             }
         if logits.keys() == set(AXES):
@@ -405,7 +431,9 @@ def codec_log_odds(logits: Logits, calibration: Calibration) -> float:
     return float(calibration.log_odds(bin_from_axes(logits)))
 
 
-def conclude(path: str, raw: RawAnswer, calibration: Calibration) -> Analysis:
+def conclude(
+    path: str, raw: RawAnswer, calibration: Calibration, families: Sequence[str] = ()
+) -> Analysis:
     """Turn the network's raw answer into calibrated probabilities and a verdict."""
     logits = raw.logits()
     log_odds = codec_log_odds(logits, calibration)
@@ -426,6 +454,7 @@ def conclude(path: str, raw: RawAnswer, calibration: Calibration) -> Analysis:
         codec_probability=probability,
         log10_lr=log_odds / LN10,
         taxonomy=taxonomy,
+        candidates=candidates(logits, families, taxonomy),
         segments=segments,
         warnings=(*raw.warnings, *dissent(segments, calibration)),
         raw=logits,
@@ -438,6 +467,26 @@ def axis_answer(axis: str, logits: FloatArray, calibration: Calibration) -> Axis
     probabilities = dict(zip(CLASSES[axis][1:], map(float, values), strict=True))
     label = max(probabilities, key=lambda name: probabilities[name])
     return AxisAnswer(label, probabilities[label], probabilities)
+
+
+def candidates(
+    logits: Logits, families: Sequence[str], taxonomy: Mapping[str, AxisAnswer]
+) -> tuple[Candidate, ...]:
+    """The likeliest families, likeliest first, and on which axes the answer contradicts them."""
+    if not families:
+        return ()
+    probabilities = softmax(logits[FAMILY])
+    ranked = np.argsort(-probabilities, kind="stable")[:CANDIDATES]
+    return tuple(_candidate(families[i], float(probabilities[i]), taxonomy) for i in ranked)
+
+
+def _candidate(family: str, score: float, taxonomy: Mapping[str, AxisAnswer]) -> Candidate:
+    classes = {axis.lower(): family_class(family, axis) for axis in AXES}
+    known = {axis: name for axis, name in classes.items() if name}
+    disagrees = tuple(
+        axis for axis in taxonomy if known.get(axis, taxonomy[axis].label) != taxonomy[axis].label
+    )
+    return Candidate(family, score, known, disagrees)
 
 
 def dissent(segments: Sequence[Segment], calibration: Calibration) -> list[str]:
@@ -498,7 +547,7 @@ def _analyze_file(
 ) -> Analysis | FileError:
     try:
         raw = model.examine(path, batch_size=batch_size, pool=pool, cancelled=cancelled)
-        return conclude(path, raw, model.calibration)
+        return conclude(path, raw, model.calibration, model.families)
     except AudioError as error:
         return FileError(path, error.kind, str(error))
     except Exception as error:  # one file's surprise must not cost the other files' answers

@@ -25,6 +25,8 @@ CLASSES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 
 TASKS: Final[tuple[str, ...]] = tuple(CLASSES)
+#: What a network says beside the tasks: which family of the catalogue a codec is of.
+FAMILY: Final = "FAMILY"
 #: The three taxonomy tasks; each has ``Real`` as class 0.
 AXES: Final[tuple[str, ...]] = ("VQ", "AUX", "DEC")
 BIN_CODEC: Final = CLASSES["BIN"].index("codec")
@@ -102,6 +104,12 @@ def find_family(name: str) -> str | None:
     """The family of a codec by any of its spellings; None for a system or an unknown name."""
     families = {entry.family for entry in find_entries(name)}
     return families.pop() or None if len(families) == 1 else None
+
+
+def family_class(family: str, axis: str) -> str | None:
+    """Class of a family on an axis; None where its members differ or one of them is uncertain."""
+    classes = {entry.class_name(axis) for entry in catalogue() if entry.family == family}
+    return classes.pop() if len(classes) == 1 else None
 
 
 def similar_names(name: str) -> list[str]:

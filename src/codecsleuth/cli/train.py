@@ -81,7 +81,8 @@ def train(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Fit the calibration to these scores of evaluate, not to dev; repeatable.",
+            help="Fit the calibration to the left-out.safetensors of a run with sources left out, "
+            "not to dev; repeatable.",
         ),
     ] = None,
     resume: Annotated[
@@ -162,23 +163,23 @@ def _train_compact(
 ) -> None:
     from rich.console import Console
 
-    from codecsleuth.evaluation.scores import read_scores
     from codecsleuth.models.compact import CompactConfig
     from codecsleuth.training.config import TrainingConfig
     from codecsleuth.training.distributed import started_processes
+    from codecsleuth.training.held_out import read_held_out
     from codecsleuth.training.loop import Trainer
     from codecsleuth.training.views import ViewMaker, clips_sha256
 
     if started_processes() > 1:
         raise UsageError("--model compact is trained in one process; leave torchrun out")
     config = TrainingConfig(**settings)
-    scores = read_scores(calibrate_on, table.items) if calibrate_on else None
+    held_out = read_held_out(calibrate_on, clips_sha256(table)) if calibrate_on else None
     folder = views_dir or out / "views"
     maker = ViewMaker(config.augmentation, config.seed, folder, clips_sha256(table))
     out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     _render(console, maker, table, config.views, workers)
-    trainer = Trainer(table, config, CompactConfig(tasks=config.task_names), maker, scores)
+    trainer = Trainer(table, config, CompactConfig(tasks=config.task_names), maker, held_out)
     _follow(console, trainer, out, resume)
 
 

@@ -10,10 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from codecsleuth.models.front_end import BLOCKS, WIDTH, FrontEnd
-from codecsleuth.taxonomy import AXES, CLASSES, TASKS
+from codecsleuth.taxonomy import AXES, BIN_CODEC, CLASSES, FAMILY, TASKS
 
 #: Standardised features beyond this are cut off: no single value decides.
 LIMIT: Final = 6.0
+#: What of a recording's quality is measured; see `Reliability`.
+QUALITIES: Final = ("band", "range")
+#: Channels of the front end's block ``coarse``.
+LOUD, QUIET = 0, 1
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class CompactConfig:
 
     Attributes:
         tasks: heads, in order.
+        families: codec families that a further head tells apart, in order; none without it.
         members: networks whose logits are averaged.
         convolutions: (channels, kernel, stride) of each convolution over frequency.
         blocks: blocks of the front end that are read by a perceptron each; ``fine`` is read by
@@ -32,6 +37,7 @@ class CompactConfig:
     """
 
     tasks: tuple[str, ...] = TASKS
+    families: tuple[str, ...] = ()
     members: int = 3
     convolutions: tuple[tuple[int, int, int], ...] = (
         (64, 9, 4),
@@ -47,6 +53,7 @@ class CompactConfig:
     def __post_init__(self) -> None:
         """Take lists, as a weights file's metadata holds them, for tuples."""
         object.__setattr__(self, "tasks", tuple(self.tasks))
+        object.__setattr__(self, "families", tuple(self.families))
         object.__setattr__(self, "blocks", tuple(self.blocks))
         layers = tuple((int(c), int(k), int(s)) for c, k, s in self.convolutions)
         object.__setattr__(self, "convolutions", layers)
@@ -108,6 +115,8 @@ class Member(nn.Module):
         self.heads = nn.ModuleDict(
             {task: nn.Linear(width, len(CLASSES[task])) for task in config.tasks}
         )
+        if config.families:
+            self.heads[FAMILY] = nn.Linear(width, len(config.families))
 
     def forward(self, blocks: dict[str, Tensor]) -> dict[str, Tensor]:
         """Standardised blocks ``(batch, channels, width)`` to logits per task."""
@@ -115,6 +124,55 @@ class Member(nn.Module):
         summaries += [reader(blocks[name]) for name, reader in self.readers.items()]
         joined = self.dropout(functional.silu(torch.cat(summaries, dim=1)))
         return {task: head(joined) for task, head in self.heads.items()}
+
+
+def measured_qualities(features: Tensor) -> Tensor:
+    """`QUALITIES` of the front end's features ``(batch, WIDTH)``, natural logs of power ratios.
+
+    ``band`` is the loudness above 4 kHz over that below, ``range`` that of loud frames over quiet
+    ones, both ``(batch,)`` and stacked last.
+    """
+    coarse = split_blocks(features)["coarse"]
+    loud, quiet = coarse[:, LOUD], coarse[:, QUIET]
+    half = loud.shape[-1] // 2
+    band = loud[:, half:].mean(dim=-1) - loud[:, 2:half].mean(dim=-1)
+    return torch.stack([band, (loud - quiet)[:, 2:].mean(dim=-1)], dim=-1)
+
+
+class Reliability(nn.Module):
+    """How much the log-odds of ``BIN`` are worth in a recording of this quality.
+
+    Noise and a narrow band hide a codec's trace and imitate it, for codecs and sources not met in
+    training more than for those that were. Log-odds are scaled and shifted by what a logistic
+    regression on sources left out found, as a speaker recogniser's quality measures are used
+    (Mandasari et al., "Quality measure functions for calibration of speaker recognition systems in
+    various duration conditions", 2013). Until that is fitted, nothing changes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, value in (("centre", 0.0), ("spread", 1.0), ("slope", 0.0), ("shift", 0.0)):
+            self.register_buffer(name, torch.full((len(QUALITIES),), value))
+        self.centre: Tensor
+        self.spread: Tensor
+        self.slope: Tensor
+        self.shift: Tensor
+
+    def fit_statistics(self, features: Tensor) -> None:
+        """Take what is usual from training features ``(clips, WIDTH)``."""
+        qualities = measured_qualities(features)
+        self.centre.copy_(qualities.mean(dim=0))
+        self.spread.copy_(qualities.std(dim=0) + 1e-3)
+
+    def measure(self, features: Tensor) -> Tensor:
+        """`measured_qualities`, standardised by the training clips', within plus or minus 3."""
+        return ((measured_qualities(features) - self.centre) / self.spread).clamp(-3.0, 3.0)
+
+    def forward(self, logits: Tensor, qualities: Tensor) -> Tensor:
+        """Logits ``(batch, 2)`` of ``BIN``, made more or less of."""
+        scaled = logits * (qualities @ self.slope).exp()[:, None]
+        shift = functional.one_hot(torch.tensor(BIN_CODEC), 2).to(logits)
+        return scaled + (qualities @ self.shift)[:, None] * shift
 
 
 class CompactNet(nn.Module):
@@ -129,6 +187,7 @@ class CompactNet(nn.Module):
         self.mean: Tensor
         self.scale: Tensor
         self.members = nn.ModuleList(Member(self.config) for _ in range(self.config.members))
+        self.reliability = Reliability()
 
     def forward(self, waveforms: Tensor) -> dict[str, Tensor]:
         """Float32 ``(batch, samples)`` at 16 kHz, 64,000 samples or more, to logits per task.
@@ -137,7 +196,16 @@ class CompactNet(nn.Module):
             ``BIN`` ``(batch, 2)``, ``VQ`` and ``AUX`` ``(batch, 4)``, ``DEC`` ``(batch, 3)``, for
             the tasks that the network has; classes in the order of `codecsleuth.taxonomy.CLASSES`.
         """
-        return self.classify(self.standardise(self.front_end(waveforms)))
+        answers = self.evidence(waveforms)
+        return {task: answers[task] for task in self.config.tasks}
+
+    def evidence(self, waveforms: Tensor) -> dict[str, Tensor]:
+        """All that the network says: the tasks and, if it tells families apart, ``FAMILY``.
+
+        Returns:
+            As `forward`, and ``FAMILY`` ``(batch, families)`` in the order of the configuration.
+        """
+        return self.answers(self.front_end(waveforms))
 
     def fit_statistics(self, features: Tensor) -> None:
         """Take mean and scale from training features ``(clips, WIDTH)``.
@@ -152,6 +220,7 @@ class CompactNet(nn.Module):
             scales.append(block.std(dim=over, keepdim=True).expand(shape).flatten())
         self.mean.copy_(torch.cat(means))
         self.scale.copy_(torch.cat(scales) + 1e-3)
+        self.reliability.fit_statistics(features.float())
 
     @torch.no_grad()
     def shift_real(self, log_odds: float) -> None:
@@ -165,14 +234,14 @@ class CompactNet(nn.Module):
         """Features ``(batch, WIDTH)`` to the same with mean 0 and deviation 1, within `LIMIT`."""
         return ((features - self.mean) / self.scale).clamp(-LIMIT, LIMIT)
 
-    def classify(self, standardised: Tensor) -> dict[str, Tensor]:
-        """Standardised features ``(batch, WIDTH)`` to logits per task: the members' mean."""
-        blocks = split_blocks(standardised)
-        answers = [member(blocks) for member in self.members]
-        return {
-            task: torch.stack([answer[task] for answer in answers]).mean(dim=0)
-            for task in self.config.tasks
-        }
+    def answers(self, features: Tensor) -> dict[str, Tensor]:
+        """Features ``(batch, WIDTH)`` to logits, as `evidence`: the mean of the members'."""
+        blocks = split_blocks(self.standardise(features))
+        said = [member(blocks) for member in self.members]
+        logits = {name: torch.stack([one[name] for one in said]).mean(dim=0) for name in said[0]}
+        if "BIN" in logits:
+            logits["BIN"] = self.reliability(logits["BIN"], self.reliability.measure(features))
+        return logits
 
 
 def split_blocks(features: Tensor) -> dict[str, Tensor]:

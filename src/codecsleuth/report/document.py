@@ -36,6 +36,7 @@ CSV_COLUMNS: Final = (
     "aux_probability",
     "dec",
     "dec_probability",
+    "candidates",
     "duration_s",
     "sample_rate",
     "channels",
@@ -61,7 +62,15 @@ def entry(result: Result) -> dict[str, Any]:
         "codec_probability": _probability(result.codec_probability),
         "log10_lr": _rounded(result.log10_lr, _LR_DIGITS),
         "taxonomy": {axis: _axis(answer) for axis, answer in result.taxonomy.items()},
-        "candidates": [],
+        "candidates": [
+            {
+                "codec": candidate.codec,
+                "score": _probability(candidate.score),
+                "taxonomy": candidate.taxonomy,
+                "disagrees": list(candidate.disagrees),
+            }
+            for candidate in result.candidates
+        ],
         "segments": [
             {
                 "start_s": _rounded(segment.start_s, _TIME_DIGITS),
@@ -143,7 +152,11 @@ def _csv_values(item: dict[str, Any]) -> dict[str, Any]:
         return {"path": item["path"], "status": "error", **error}
     axes = {axis: answer["label"] for axis, answer in item["taxonomy"].items()}
     sure = {f"{axis}_probability": item["taxonomy"][axis]["probability"] for axis in axes}
-    return {**item, **item["evidence"], **axes, **sure, "warnings": "; ".join(item["warnings"])}
+    lists = {
+        "candidates": "; ".join(one["codec"] for one in item["candidates"]),
+        "warnings": "; ".join(item["warnings"]),
+    }
+    return {**item, **item["evidence"], **axes, **sure, **lists}
 
 
 def _csv(rows: Iterable[Sequence[Any]]) -> str:

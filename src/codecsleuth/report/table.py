@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from codecsleuth.inference import Analysis, AxisAnswer, FileError, Model, Segment
+from codecsleuth.inference import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
 from codecsleuth.report.summary import Summary, outcome
 from codecsleuth.report.words import (
     DISCLAIMER,
@@ -37,6 +37,7 @@ _STYLES: Final = {
 #: Cells that the columns beside the file name take, with their gaps.
 _OTHER_COLUMNS: Final = 58
 _NAME_LINES: Final = 2
+_NAMED: Final = 3
 _BRACKETS_NOTE: Final = "( ) the codec's kind if there were one; the verdict does not say so."
 
 
@@ -167,10 +168,19 @@ def _axes(result: Analysis) -> Group:
     table = Table.grid(padding=(0, 3, 0, 0))
     for axis, answer in result.taxonomy.items():
         table.add_row(AXIS_TITLES[axis], Text(answer.label), _ranked(answer))
+    if result.candidates:
+        table.add_row("Codecs it resembles", "", _named(result.candidates))
     style = "" if certain else "dim"
     return Group(
         Text(title, "bold" if certain else "dim"), Padding(table, (0, 0, 0, 2), style=style)
     )
+
+
+def _named(candidates: Sequence[Candidate]) -> Text:
+    """The likeliest families; a mark where the axes say otherwise."""
+    named = (f"{c.codec} {c.score:.2f}{'*' * bool(c.disagrees)}" for c in candidates[:_NAMED])
+    marked = any(c.disagrees for c in candidates[:_NAMED])
+    return Text(", ".join(named) + ("\n* of another kind than stated above" if marked else ""))
 
 
 def _ranked(answer: AxisAnswer) -> Text:

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from codecsleuth.calibration import Calibration, FloatArray, sigmoid
+from codecsleuth.models.compact import Reliability
 from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC
+from codecsleuth.training.held_out import QUALITY, HeldOut
 
 Labels = NDArray[np.int64]
 
@@ -22,16 +24,44 @@ class Targets:
     """Error rates that the thresholds are set for, on the clips of the calibration.
 
     Attributes:
-        false_alarms: share of bona fide clips called "codec", at most.
-        misses: share of codec clips called "no neural codec", at most.
+        false_alarms: share of bona fide clips called "codec", at most, as they are.
+        misses: share of codec clips called "no neural codec", at most, as they are.
+        allowance: factor on both for clips that were augmented.
     """
 
     false_alarms: float = 0.02
-    misses: float = 0.05
+    misses: float = 0.06
+    allowance: float = 1.6
+
+
+def calibrate(
+    reliability: Reliability, held_out: HeldOut, labels: Mapping[str, Labels]
+) -> Calibration:
+    """Fit a network's reliability, and the calibration of what it says with that.
+
+    Args:
+        reliability: of the network; changed.
+        held_out: answers to fit to.
+        labels: true classes of its clips, ``(clips,)`` per task.
+    """
+    flat = {name: np.concatenate(list(views)) for name, views in held_out.answers.items()}
+    quality = flat.pop(QUALITY)
+    clips = len(held_out.rows)
+    tiled = {task: np.tile(labels[task], len(quality) // clips) for task in flat}
+    if "BIN" in flat:
+        slope, shift = fit_reliability(flat["BIN"], quality, tiled["BIN"])
+        reliability.slope.copy_(torch.tensor(slope))
+        reliability.shift.copy_(torch.tensor(shift))
+        weighed = reliability(torch.from_numpy(flat["BIN"]), torch.from_numpy(quality).float())
+        flat["BIN"] = weighed.double().numpy()
+    return fit_calibration(flat, tiled, as_it_is=np.arange(len(quality)) < clips)
 
 
 def fit_calibration(
-    logits: Mapping[str, FloatArray], labels: Mapping[str, Labels], targets: Targets | None = None
+    logits: Mapping[str, FloatArray],
+    labels: Mapping[str, Labels],
+    targets: Targets | None = None,
+    as_it_is: NDArray[np.bool_] | None = None,
 ) -> Calibration:
     """Fit every task's calibration by logistic regression, and the two thresholds.
 
@@ -44,16 +74,60 @@ def fit_calibration(
         logits: per task ``(clips, classes)``, uncalibrated.
         labels: per task ``(clips,)``, -1 where unknown.
         targets: of the thresholds.
+        as_it_is: ``(clips,)``, False for clips that were augmented; by default none was.
     """
     fitted = {axis: _fit_axis(logits[axis], labels[axis]) for axis in AXES if axis in logits}
     calibration = Calibration(axis_scale=Calibration().axis_scale | fitted)
     if "BIN" not in logits:
         return calibration
-    return _fit_bin(logits["BIN"], labels["BIN"], calibration, targets or Targets())
+    if as_it_is is None:
+        as_it_is = np.ones(len(labels["BIN"]), dtype=bool)
+    return _fit_bin(logits["BIN"], labels["BIN"], as_it_is, calibration, targets or Targets())
+
+
+def fit_reliability(
+    logits: FloatArray, qualities: FloatArray, labels: Labels
+) -> tuple[list[float], list[float]]:
+    """Fit `codecsleuth.models.compact.Reliability` by logistic regression, labels counting alike.
+
+    Args:
+        logits: of ``BIN``, ``(clips, 2)``.
+        qualities: ``(clips, qualities)``, standardised.
+        labels: ``(clips,)``.
+
+    Returns:
+        The exponential slope of the factor and the shift, one value per quality.
+    """
+    raw = torch.from_numpy(logits[:, BIN_CODEC] - logits[:, BIN_BONA_FIDE]).double()
+    measured = torch.from_numpy(qualities).double()
+    codec = torch.from_numpy(labels == BIN_CODEC).double()
+    weights = torch.where(codec > 0, 0.5 / codec.mean(), 0.5 / (1.0 - codec).mean())
+    width = measured.shape[1]
+    found = torch.zeros(2 * width + 2, dtype=torch.double, requires_grad=True)
+    optimiser = torch.optim.LBFGS([found], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        factor = (found[0] + measured @ found[2 : 2 + width]).exp()
+        log_odds = factor * raw + found[1] + measured @ found[2 + width :]
+        loss = functional.binary_cross_entropy_with_logits(log_odds, codec, weight=weights)
+        loss = loss + 1e-3 * found.square().sum()
+        torch.autograd.backward(loss)
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    result = found.detach()
+    # The affine calibration that follows brings the factor back; the shift comes before it.
+    shift = result[2 + width :] / result[0].exp()
+    return result[2 : 2 + width].tolist(), shift.tolist()
 
 
 def _fit_bin(
-    logits: FloatArray, labels: Labels, calibration: Calibration, targets: Targets
+    logits: FloatArray,
+    labels: Labels,
+    as_it_is: NDArray[np.bool_],
+    calibration: Calibration,
+    targets: Targets,
 ) -> Calibration:
     raw = logits[:, BIN_CODEC] - logits[:, BIN_BONA_FIDE]
     scores = np.stack([np.zeros_like(raw), raw], axis=1)
@@ -62,16 +136,21 @@ def _fit_bin(
     log_odds = scale * raw + bias
     codec = labels == BIN_CODEC
     # Not stronger than the rarer label's number of clips can bear out.
-    limit = float(np.log(min(codec.sum(), (~codec).sum()) + 1.0))
-    upper = float(sigmoid(np.quantile(log_odds[~codec], 1.0 - targets.false_alarms)))
-    lower = float(sigmoid(np.quantile(log_odds[codec], targets.misses)))
+    clips = min((codec & as_it_is).sum(), (~codec & as_it_is).sum())
+    upper, lower = -np.inf, np.inf
+    for chosen, factor in ((as_it_is, 1.0), (~as_it_is, targets.allowance)):
+        if not chosen.any():
+            continue
+        real, coded = log_odds[~codec & chosen], log_odds[codec & chosen]
+        upper = max(upper, np.quantile(real, 1.0 - factor * targets.false_alarms))
+        lower = min(lower, np.quantile(coded, factor * targets.misses))
     return replace(
         calibration,
         bin_scale=scale,
         bin_bias=bias,
-        codec_threshold=max(upper, 0.5),
-        bona_fide_threshold=min(lower, 0.5),
-        max_log_odds=limit,
+        codec_threshold=max(float(sigmoid(np.asarray(upper))), 0.5),
+        bona_fide_threshold=min(float(sigmoid(np.asarray(lower))), 0.5),
+        max_log_odds=float(np.log(clips + 1.0)),
     )
 
 

@@ -87,6 +87,7 @@ class TrainingConfig(RunConfig):
         mixup: alpha of the Beta distribution that features and labels are mixed by; 0 for none.
         label_smoothing: of the cross-entropy.
         axis_weight: weight of each taxonomy task's loss; BIN has 1.
+        family_weight: weight of the loss that tells codec families apart; 0 for no such head.
         bona_fide_share: share of bona fide clips in a batch.
         evenness: of the draw over sources and codecs, see `sampling_weights`.
         average: decay a step of the running average of the weights that is evaluated and kept.
@@ -104,6 +105,7 @@ class TrainingConfig(RunConfig):
     mixup: float = 0.4
     label_smoothing: float = 0.0
     axis_weight: float = 0.7
+    family_weight: float = 0.5
     bona_fide_share: float = 0.4
     evenness: float = 0.5
     average: float = 0.99

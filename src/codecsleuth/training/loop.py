@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,22 +16,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from codecsleuth import __version__
-from codecsleuth.calibration import Calibration
-from codecsleuth.data.items import ItemTable, class_indices
+from codecsleuth.calibration import FloatArray
+from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
-from codecsleuth.evaluation.scores import ScoreTable
 from codecsleuth.models.compact import CompactConfig, CompactNet, split_blocks
-from codecsleuth.taxonomy import AXES, CLASSES
-from codecsleuth.training.base import Logits, Run, dev_metrics, one_cycle
-from codecsleuth.training.calibrate import fit_calibration
+from codecsleuth.taxonomy import AXES, CLASSES, FAMILY, find_family
+from codecsleuth.training.base import Run, dev_metrics, one_cycle
+from codecsleuth.training.calibrate import calibrate
 from codecsleuth.training.checkpoint import Checkpoint, State
 from codecsleuth.training.config import TrainingConfig
+from codecsleuth.training.held_out import QUALITY, HeldOut
 from codecsleuth.training.loss import Mix, masked_cross_entropy
-from codecsleuth.training.views import Features, ViewMaker
+from codecsleuth.training.views import Features, ViewMaker, clips_sha256
 from codecsleuth.weights import WeightsFile, write_weights
 
 FINAL_NAME: Final = "compact.safetensors"
+LEFT_OUT_NAME: Final = "left-out.safetensors"
 GRADIENT_LIMIT: Final = 5.0
+#: Training clips that a codec family needs for a place among the candidates.
+MIN_FAMILY_CLIPS: Final = 8
 _ROWS_AT_ONCE: Final = 256
 
 
@@ -46,7 +50,7 @@ class Trainer(Run[TrainingConfig]):
         config: TrainingConfig,
         network: CompactConfig,
         maker: ViewMaker,
-        calibrate_on: ScoreTable | None = None,
+        calibrate_on: HeldOut | None = None,
     ) -> None:
         """Prepare a run; all views of the table must have been rendered.
 
@@ -55,15 +59,23 @@ class Trainer(Run[TrainingConfig]):
             config: settings of the run.
             network: settings of the network.
             maker: of the rendered views.
-            calibrate_on: scores to fit the calibration to, from networks of the same settings
-                that have not seen the clips; by default this network's own scores of dev.
+            calibrate_on: answers to fit the calibration to, of networks of the same settings that
+                have not seen the clips; by default this network's own about dev.
 
         Raises:
             DataError: there are no clips to train on, or none to evaluate on.
         """
+        network = replace(network, families=_families(table, config))
         super().__init__(table, config, network)
+        self._clips_sha256 = clips_sha256(table)
+        self._left_out = np.flatnonzero([item.source in config.left_out_sources for item in table])
         self._views = [maker.load(view) for view in range(config.views)]
         self._labels = {task: class_indices(table.items, task) for task in config.task_names}
+        self._labels[FAMILY] = _family_indices(table.items, network.families)
+        self._loss_weights = dict.fromkeys(AXES, config.axis_weight) | {
+            "BIN": 1.0,
+            FAMILY: config.family_weight,
+        }
         self._weights = sampling_weights(
             [table.items[row] for row in self._train],
             bona_fide_share=config.bona_fide_share,
@@ -97,11 +109,23 @@ class Trainer(Run[TrainingConfig]):
         self._rng.bit_generator.state = checkpoint.facts["numpy"]
 
     def write_weights(self, path: Path) -> None:
-        """Write the best average, calibrated, its axes at the clips' own share of bona fide."""
-        self._average.load_state_dict(self._reached.best)
-        self._average.shift_real(self._real_shift)
-        clips = len(self._dev) if self._calibrate_on is None else len(self._calibrate_on.items)
-        facts = self.facts | {"best_step": self._reached.best_step, "calibration_clips": clips}
+        """Write the best average, calibrated, its axes at the clips' own share of bona fide.
+
+        A run with sources left out also writes what the network says of them, to calibrate on.
+        """
+        network = self._average
+        network.load_state_dict(self._reached.best)
+        network.shift_real(self._real_shift)
+        if len(self._left_out):
+            self._held_out(self._left_out).write(path.parent / LEFT_OUT_NAME)
+        calibrate_on = self._calibrate_on or self._held_out(self._dev)
+        facts = self.facts | {
+            "best_step": self._reached.best_step,
+            "calibration_clips": len(calibrate_on.rows),
+        }
+        calibration = calibrate(
+            network.reliability, calibrate_on, self._labels_of(calibrate_on.rows)
+        )
         write_weights(
             path,
             WeightsFile(
@@ -111,21 +135,20 @@ class Trainer(Run[TrainingConfig]):
                 config=asdict(self._network_config),
                 tasks=self.config.task_names,
                 classes={task: list(CLASSES[task]) for task in self.config.task_names},
-                calibration=self._calibration().to_dict(),
+                calibration=calibration.to_dict(),
                 training=facts,
-                tensors=self._average.state_dict(),
+                tensors=network.state_dict(),
             ),
         )
 
-    def _calibration(self) -> Calibration:
-        """Fit to the scores given, or to dev clips as they are and augmented."""
-        scores = self._calibrate_on
-        if scores is not None:
-            return fit_calibration(scores.logits, {t: scores.labels(t) for t in scores.logits})
-        rows = np.tile(self._dev, len(self._views))
-        logits = [self._logits(view[self._dev]) for view in self._views]
-        joined = {task: np.concatenate([one[task] for one in logits]) for task in logits[0]}
-        return fit_calibration(joined, self._labels_of(rows))
+    def _held_out(self, rows: NDArray[np.int64]) -> HeldOut:
+        """The average's answers about clips, in every view."""
+        views = [self._answers(view[rows]) for view in self._views]
+        return HeldOut(
+            self._clips_sha256,
+            rows,
+            {name: np.stack([v[name] for v in views]) for name in views[0]},
+        )
 
     def _labels_of(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         return {task: labels[rows] for task, labels in self._labels.items()}
@@ -136,7 +159,7 @@ class Trainer(Run[TrainingConfig]):
         losses = [self._member_losses(member) for member in self._network.members]
         total = torch.stack(
             [
-                loss * (config.axis_weight if task in AXES else 1.0)
+                loss * self._loss_weights[task]
                 for of_member in losses
                 for task, loss in of_member.items()
             ]
@@ -163,9 +186,9 @@ class Trainer(Run[TrainingConfig]):
         logits = member(split_blocks(mix.features(features)))
         return {
             task: masked_cross_entropy(
-                logits[task], torch.from_numpy(labels[rows]), mix, config.label_smoothing
+                of_task, torch.from_numpy(self._labels[task][rows]), mix, config.label_smoothing
             )
-            for task, labels in self._labels.items()
+            for task, of_task in logits.items()
         }
 
     def _gather(self, rows: NDArray[np.int64]) -> Tensor:
@@ -186,22 +209,46 @@ class Trainer(Run[TrainingConfig]):
                 value.copy_(current[name])
 
     @torch.no_grad()
-    def _logits(self, features: Features) -> Logits:
+    def _answers(self, features: Features) -> dict[str, FloatArray]:
+        """Logits per task and `QUALITY` of features, ``(clips, values)``."""
         blocks = []
         for start in range(0, len(features), _ROWS_AT_ONCE):
             block = torch.from_numpy(np.asarray(features[start : start + _ROWS_AT_ONCE])).float()
-            blocks.append(self._average.classify(self._average.standardise(block)))
+            quality = {QUALITY: self._average.reliability.measure(block)}
+            blocks.append(self._average.answers(block) | quality)
         return {
-            task: torch.cat([block[task] for block in blocks]).double().numpy()
-            for task in self.config.task_names
+            name: torch.cat([block[name] for block in blocks]).double().numpy()
+            for name in (*self.config.task_names, QUALITY)
         }
 
     def _dev_metrics(self) -> dict[str, float]:
-        logits = self._logits(self._views[0][self._dev])
+        answers = self._answers(self._views[0][self._dev])
+        logits = {task: answers[task] for task in self.config.task_names}
         return dev_metrics(logits, self._labels_of(self._dev))
 
     def _evaluated(self) -> State:
         return self._average.state_dict()
+
+
+def _families(table: ItemTable, config: TrainingConfig) -> tuple[str, ...]:
+    """Families with enough clips to learn them from, by name; none where they are not a task."""
+    if not config.family_weight:
+        return ()
+    counts = Counter(
+        find_family(item.codec)
+        for item in table
+        if item.codec and item.split == "train" and item.source not in config.left_out_sources
+    )
+    return tuple(
+        sorted(name for name, clips in counts.items() if name and clips >= MIN_FAMILY_CLIPS)
+    )
+
+
+def _family_indices(items: Sequence[Item], families: Sequence[str]) -> NDArray[np.int64]:
+    """Index of each clip's family, ``(items,)``; -1 for bona fide clips and other families."""
+    index = {name: place for place, name in enumerate(families)}
+    places = [index.get(find_family(item.codec) or "", -1) if item.codec else -1 for item in items]
+    return np.array(places, dtype=np.int64)
 
 
 def _real_shift(facts: Mapping[str, Any], config: TrainingConfig) -> float:
