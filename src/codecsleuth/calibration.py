@@ -22,6 +22,8 @@ Verdict = Literal["codec", "bona_fide", "inconclusive"]
 FloatArray = NDArray[np.float64]
 
 LN10: Final = math.log(10.0)
+#: The answer on an axis about a codec that is like none the model has met.
+UNKNOWN: Final = "unknown"
 #: What a weights file states in the place of a calibration if nobody has fitted one.
 UNFITTED: Final = {"fitted": False}
 
@@ -37,6 +39,10 @@ class Calibration:
         axis_bias: added to them afterwards, one value per codec class (``Real`` left out).
         codec_threshold: verdict "codec" at this calibrated probability or above.
         bona_fide_threshold: verdict "bona fide" at this calibrated probability or below.
+        familiar_threshold: below this familiarity (see `familiarity`) a codec is like none that the
+            model has met.
+        sure_threshold: an axis keeps its answer about such a codec at this probability or above;
+            below it the answer is `UNKNOWN`.
         max_log_odds: calibrated log-odds are limited to plus or minus this, since a few hundred
             calibration clips cannot support a stronger statement.
     """
@@ -49,6 +55,8 @@ class Calibration:
     )
     codec_threshold: float = 0.5
     bona_fide_threshold: float = 0.5
+    familiar_threshold: float = 0.0
+    sure_threshold: float = 1.0
     max_log_odds: float = 4.0 * LN10
 
     @classmethod
@@ -109,6 +117,16 @@ def bin_from_axes(logits: Mapping[str, FloatArray]) -> FloatArray:
     both[..., BIN_CODEC] = codec
     both[..., BIN_BONA_FIDE] = np.log(np.maximum(-np.expm1(codec), np.finfo(np.float64).tiny))
     return both
+
+
+def familiarity(family_logits: FloatArray) -> FloatArray:
+    """Probability of the likeliest family, ``(..., families)`` to ``(...)``: the open-set score.
+
+    The maximum softmax probability (Hendrycks and Gimpel, "A baseline for detecting misclassified
+    and out-of-distribution examples in neural networks", ICLR 2017).
+    """
+    likeliest: FloatArray = softmax(family_logits).max(axis=-1)
+    return likeliest
 
 
 def softmax(scores: FloatArray) -> FloatArray:

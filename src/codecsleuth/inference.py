@@ -26,10 +26,12 @@ from codecsleuth.audio import Evidence, Recording, Samples, Window, array_record
 from codecsleuth.calibration import (
     LN10,
     UNFITTED,
+    UNKNOWN,
     Calibration,
     FloatArray,
     Verdict,
     bin_from_axes,
+    familiarity,
     sigmoid,
     softmax,
 )
@@ -90,8 +92,9 @@ class AxisAnswer:
     """One taxonomy axis, given that there was a codec.
 
     Attributes:
-        label: the most probable class.
-        probability: of that class.
+        label: the most probable class, or ``unknown`` where the codec is like none the model has
+            met and no class is clearly the most probable.
+        probability: of the most probable class.
         probabilities: of every codec class of the axis.
     """
 
@@ -128,6 +131,8 @@ class Analysis:
         codec_probability: calibrated, at even prior odds.
         log10_lr: log10 likelihood ratio codec : bona fide.
         taxonomy: per axis (``vq``, ``aux``, ``dec``), conditional on "codec" whatever the verdict.
+        familiarity: 0 to 1, how clearly the codec is one of those the model has met; likewise
+            conditional. None for a model that cannot tell.
         candidates: the likeliest codec families, likeliest first; likewise conditional.
         segments: one per window.
         warnings: what limits the answer.
@@ -140,6 +145,7 @@ class Analysis:
     codec_probability: float
     log10_lr: float
     taxonomy: dict[str, AxisAnswer]
+    familiarity: float | None
     candidates: tuple[Candidate, ...]
     segments: tuple[Segment, ...]
     warnings: tuple[str, ...]
@@ -442,8 +448,10 @@ def conclude(
         Segment(w.start_s, w.end_s, _probability(codec_log_odds(w.logits, calibration)))
         for w in raw.windows
     )
+    familiar = float(familiarity(logits[FAMILY])) if families else None
+    known = familiar is None or familiar >= calibration.familiar_threshold
     taxonomy = {
-        axis.lower(): axis_answer(axis, logits[axis], calibration)
+        axis.lower(): axis_answer(axis, logits[axis], calibration, known)
         for axis in AXES
         if axis in logits
     }
@@ -454,6 +462,7 @@ def conclude(
         codec_probability=probability,
         log10_lr=log_odds / LN10,
         taxonomy=taxonomy,
+        familiarity=familiar,
         candidates=candidates(logits, families, taxonomy),
         segments=segments,
         warnings=(*raw.warnings, *dissent(segments, calibration)),
@@ -461,12 +470,23 @@ def conclude(
     )
 
 
-def axis_answer(axis: str, logits: FloatArray, calibration: Calibration) -> AxisAnswer:
-    """The calibrated answer on one axis, given that there was a codec."""
+def axis_answer(
+    axis: str, logits: FloatArray, calibration: Calibration, known: bool = True
+) -> AxisAnswer:
+    """The calibrated answer on one axis, given that there was a codec.
+
+    Args:
+        axis: ``VQ``, ``AUX`` or ``DEC``.
+        logits: ``(classes,)`` with ``Real`` first.
+        calibration: of the model.
+        known: whether the codec is like one the model has met.
+    """
     values = calibration.axis_probabilities(axis, logits)
     probabilities = dict(zip(CLASSES[axis][1:], map(float, values), strict=True))
-    label = max(probabilities, key=lambda name: probabilities[name])
-    return AxisAnswer(label, probabilities[label], probabilities)
+    label, probability = max(probabilities.items(), key=lambda pair: pair[1])
+    if not known and probability < calibration.sure_threshold:
+        label = UNKNOWN
+    return AxisAnswer(label, probability, probabilities)
 
 
 def candidates(
@@ -484,7 +504,9 @@ def _candidate(family: str, score: float, taxonomy: Mapping[str, AxisAnswer]) ->
     classes = {axis.lower(): family_class(family, axis) for axis in AXES}
     known = {axis: name for axis, name in classes.items() if name}
     disagrees = tuple(
-        axis for axis in taxonomy if known.get(axis, taxonomy[axis].label) != taxonomy[axis].label
+        axis
+        for axis, answer in taxonomy.items()
+        if answer.label != UNKNOWN and known.get(axis, answer.label) != answer.label
     )
     return Candidate(family, score, known, disagrees)
 

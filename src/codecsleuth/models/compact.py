@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from codecsleuth.models.front_end import BLOCKS, WIDTH, FrontEnd
-from codecsleuth.taxonomy import AXES, BIN_CODEC, CLASSES, FAMILY, TASKS
+from codecsleuth.taxonomy import AXES, BIN_CODEC, CLASSES, FAMILY, TASKS, family_class
 
 #: Standardised features beyond this are cut off: no single value decides.
 LIMIT: Final = 6.0
@@ -27,6 +27,9 @@ class CompactConfig:
     Attributes:
         tasks: heads, in order.
         families: codec families that a further head tells apart, in order; none without it.
+        family_share: what that head has to say in the axes' answers, 0 to 1: each axis answers the
+            mixture of its own head's classes and of the classes of the likely families, so that
+            the two are less sure where they disagree.
         members: networks whose logits are averaged.
         convolutions: (channels, kernel, stride) of each convolution over frequency.
         blocks: blocks of the front end that are read by a perceptron each; ``fine`` is read by
@@ -38,6 +41,7 @@ class CompactConfig:
 
     tasks: tuple[str, ...] = TASKS
     families: tuple[str, ...] = ()
+    family_share: float = 0.0
     members: int = 3
     convolutions: tuple[tuple[int, int, int], ...] = (
         (64, 9, 4),
@@ -188,6 +192,9 @@ class CompactNet(nn.Module):
         self.scale: Tensor
         self.members = nn.ModuleList(Member(self.config) for _ in range(self.config.members))
         self.reliability = Reliability()
+        for axis in AXES if self.config.families else ():
+            classes = _class_matrix(self.config.families, axis)
+            self.register_buffer(f"families_{axis}", classes)
 
     def forward(self, waveforms: Tensor) -> dict[str, Tensor]:
         """Float32 ``(batch, samples)`` at 16 kHz, 64,000 samples or more, to logits per task.
@@ -239,9 +246,29 @@ class CompactNet(nn.Module):
         blocks = split_blocks(self.standardise(features))
         said = [member(blocks) for member in self.members]
         logits = {name: torch.stack([one[name] for one in said]).mean(dim=0) for name in said[0]}
+        if FAMILY in logits:
+            logits |= {axis: self._mixed(axis, logits) for axis in AXES if axis in logits}
         if "BIN" in logits:
             logits["BIN"] = self.reliability(logits["BIN"], self.reliability.measure(features))
         return logits
+
+    def _mixed(self, axis: str, logits: dict[str, Tensor]) -> Tensor:
+        """An axis's logits, its codec classes mixed with those of the likely families."""
+        real, codec = logits[axis][:, :1], logits[axis][:, 1:]
+        own = codec.softmax(dim=1)
+        of_families = logits[FAMILY].softmax(dim=1) @ self.get_buffer(f"families_{axis}")
+        # Families of no certain class leave the answer to the axis's own head.
+        of_families = of_families + (1.0 - of_families.sum(dim=1, keepdim=True)) * own
+        share = self.config.family_share
+        mixed = ((1.0 - share) * own + share * of_families).clamp(min=1e-7)
+        return torch.cat([real, mixed.log() + codec.logsumexp(dim=1, keepdim=True)], dim=1)
+
+
+def _class_matrix(families: tuple[str, ...], axis: str) -> Tensor:
+    """1 where a family is of a codec class, ``(families, classes)``; 0 all along if uncertain."""
+    names = CLASSES[axis][1:]
+    rows = [[float(family_class(family, axis) == name) for name in names] for family in families]
+    return torch.tensor(rows)
 
 
 def split_blocks(features: Tensor) -> dict[str, Tensor]:

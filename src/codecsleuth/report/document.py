@@ -62,6 +62,7 @@ def entry(result: Result) -> dict[str, Any]:
         "codec_probability": _probability(result.codec_probability),
         "log10_lr": _rounded(result.log10_lr, _LR_DIGITS),
         "taxonomy": {axis: _axis(answer) for axis, answer in result.taxonomy.items()},
+        "familiarity": None if result.familiarity is None else _probability(result.familiarity),
         "candidates": [
             {
                 "codec": candidate.codec,

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from codecsleuth.calibration import UNKNOWN
 from codecsleuth.inference import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
 from codecsleuth.report.summary import Summary, outcome
 from codecsleuth.report.words import (
@@ -186,4 +187,5 @@ def _named(candidates: Sequence[Candidate]) -> Text:
 def _ranked(answer: AxisAnswer) -> Text:
     first = f"{answer.probability:.2f}"
     others = (f"{n} {p:.2f}" for n, p in answer.probabilities.items() if n != answer.label)
-    return Text(f"{first}   ({', '.join(others)})")
+    listed = f"({', '.join(others)})"
+    return Text(listed if answer.label == UNKNOWN else f"{first}   {listed}")

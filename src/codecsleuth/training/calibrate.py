@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,9 +15,13 @@ from torch.nn import functional
 from codecsleuth.calibration import Calibration, FloatArray, sigmoid
 from codecsleuth.models.compact import Reliability
 from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC
-from codecsleuth.training.held_out import QUALITY, HeldOut
+from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
 
 Labels = NDArray[np.int64]
+#: Share of the clips of codec families it has met that a network may take for strange.
+STRANGE_SHARE: Final = 0.1
+#: Probability at which an axis keeps its answer about a strange codec.
+SURE: Final = 0.9
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ def calibrate(
     """
     flat = {name: np.concatenate(list(views)) for name, views in held_out.answers.items()}
     quality = flat.pop(QUALITY)
+    familiar, met = flat.pop(FAMILIARITY, None), flat.pop(MET, None)
     clips = len(held_out.rows)
     tiled = {task: np.tile(labels[task], len(quality) // clips) for task in flat}
     if "BIN" in flat:
@@ -54,7 +60,11 @@ def calibrate(
         reliability.shift.copy_(torch.tensor(shift))
         weighed = reliability(torch.from_numpy(flat["BIN"]), torch.from_numpy(quality).float())
         flat["BIN"] = weighed.double().numpy()
-    return fit_calibration(flat, tiled, as_it_is=np.arange(len(quality)) < clips)
+    calibration = fit_calibration(flat, tiled, as_it_is=np.arange(len(quality)) < clips)
+    if familiar is None or met is None:
+        return calibration
+    threshold = float(np.quantile(familiar[met > 0], STRANGE_SHARE))
+    return replace(calibration, familiar_threshold=threshold, sure_threshold=SURE)
 
 
 def fit_calibration(

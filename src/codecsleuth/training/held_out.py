@@ -20,6 +20,9 @@ from codecsleuth.weights.store import replacing
 
 #: Measured qualities of the recording, beside the logits per task.
 QUALITY: Final = "QUALITY"
+#: The open-set score, and 1 for clips of a codec family that the network has met.
+FAMILIARITY: Final = "FAMILIARITY"
+MET: Final = "MET"
 _ROWS: Final = "ROWS"
 _KEY: Final = "codecsleuth"
 
@@ -32,7 +35,8 @@ class HeldOut:
         clips_sha256: hash of the data the clips are of.
         rows: which clips of it, ``(clips,)``.
         answers: per task the logits ``(views, clips, classes)``, without reliability or
-            calibration, and `QUALITY` ``(views, clips, qualities)``.
+            calibration, and `QUALITY` ``(views, clips, qualities)``; of a network that tells
+            families apart `FAMILIARITY` and `MET`, each ``(views, clips, 1)``.
     """
 
     clips_sha256: str

@@ -210,7 +210,7 @@ class Trainer(Run[TrainingConfig]):
 
     @torch.no_grad()
     def _answers(self, features: Features) -> dict[str, FloatArray]:
-        """Logits per task and `QUALITY` of features, ``(clips, values)``."""
+        """Logits per task, of families, and `QUALITY` of features, ``(clips, values)``."""
         blocks = []
         for start in range(0, len(features), _ROWS_AT_ONCE):
             block = torch.from_numpy(np.asarray(features[start : start + _ROWS_AT_ONCE])).float()
@@ -218,7 +218,7 @@ class Trainer(Run[TrainingConfig]):
             blocks.append(self._average.answers(block) | quality)
         return {
             name: torch.cat([block[name] for block in blocks]).double().numpy()
-            for name in (*self.config.task_names, QUALITY)
+            for name in blocks[0]
         }
 
     def _dev_metrics(self) -> dict[str, float]:

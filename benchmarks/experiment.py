@@ -1,0 +1,128 @@
+"""What a setting of the compact network is worth on sources left out.
+
+    python benchmarks/experiment.py DATA OUT NAME [KEY=VALUE ...]
+
+Trains one network for each of five folds of whole sources with the settings given (fields of
+`TrainingConfig` or `CompactConfig`; the others as released, but for one member), scores the sources
+left out, as they are and in the augmented views, and prints the mean over the folds and each fold's
+equal error rate. Views are rendered once into OUT/views; results are kept in OUT/NAME.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from ast import literal_eval
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codecsleuth.data.items import class_indices, fold_sources, read_items
+from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.models.compact import CompactConfig
+from codecsleuth.taxonomy import AXES
+from codecsleuth.training.config import TrainingConfig
+from codecsleuth.training.held_out import read_held_out
+from codecsleuth.training.loop import LEFT_OUT_NAME, Trainer
+from codecsleuth.training.views import ViewMaker, clips_sha256
+
+FOLDS = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("--folds", default="1,2,3,4,5")
+    parser.add_argument("--parallel", type=int, default=2)
+    options = parser.parse_args()
+    settings = dict(setting.split("=", 1) for setting in options.settings)
+    folds = [int(number) for number in options.folds.split(",")]
+    table = read_items(options.data)
+    training, _ = configs(settings, ())
+    maker = view_maker(options, table, training)
+    for _ in maker.render(table.items, maker.missing(training.views), options.parallel):
+        pass
+    with ProcessPoolExecutor(options.parallel, get_context("spawn")) as pool:
+        found = list(pool.map(partial(one_fold, options, settings), folds))
+    for number, figures in zip(folds, found, strict=True):
+        print(f"fold {number}  {words(figures)}")
+    mean = {name: float(np.mean([figures[name] for figures in found])) for name in found[0]}
+    print(f"{options.name}, mean of {len(folds)}: {words(mean)}")
+
+
+def words(figures: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+
+
+def configs(
+    settings: dict[str, str], left_out: tuple[str, ...]
+) -> tuple[TrainingConfig, CompactConfig]:
+    given: dict[str, Any] = {"members": 1} | {
+        name: value if name == "tasks" else literal_eval(value) for name, value in settings.items()
+    }
+    split = [
+        {field.name: given.pop(field.name) for field in fields(kind) if field.name in given}
+        for kind in (TrainingConfig, CompactConfig)
+    ]
+    if given:
+        sys.exit(f"no such setting: {', '.join(given)}")
+    return TrainingConfig(**split[0], left_out_sources=left_out), CompactConfig(**split[1])
+
+
+def view_maker(options: argparse.Namespace, table: Any, training: TrainingConfig) -> ViewMaker:
+    folder = options.out / "views"
+    return ViewMaker(training.augmentation, training.seed, folder, clips_sha256(table))
+
+
+def one_fold(
+    options: argparse.Namespace, settings: dict[str, str], number: int
+) -> dict[str, float]:
+    import torch
+
+    torch.set_num_threads(1)
+    table = read_items(options.data)
+    left_out = tuple(fold_sources(table.items, f"{number}/{FOLDS}"))
+    training, network = configs(settings, left_out)
+    out = options.out / options.name / f"fold-{number}"
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / LEFT_OUT_NAME).is_file():
+        trainer = Trainer(table, training, network, view_maker(options, table, training))
+        trainer.resume(out)
+        for _ in trainer.run(out):
+            pass
+    figures = judge(out / LEFT_OUT_NAME, table)
+    (out / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    return figures
+
+
+def judge(path: Path, table: Any) -> dict[str, float]:
+    """Figures of the clips as they are, and the equal error rate over the augmented views."""
+    told = read_held_out([path], clips_sha256(table))
+    items = [table.items[row] for row in told.rows]
+    labels = {task: class_indices(items, task) for task in ("BIN", *AXES)}
+    plain = task_metrics({task: told.answers[task][0] for task in labels}, labels)
+    views = told.answers["BIN"][1:]
+    augmented = task_metrics(
+        {"BIN": np.concatenate(list(views))}, {"BIN": np.tile(labels["BIN"], len(views))}
+    )
+    return {
+        "EER": plain["BIN"]["eer"],
+        "EER augmented": augmented["BIN"]["eer"],
+        **{f"F1 {axis}": plain[axis]["f1_weighted"] for axis in AXES},
+        **{f"macro {axis}": plain[axis]["f1_macro_codec"] for axis in AXES},
+    }
+
+
+if __name__ == "__main__":
+    main()
