@@ -264,8 +264,8 @@ class _Reader:
         path = self.clips.root / COSG_LABELS
         if not path.is_file():
             raise DataError(
-                f"{self.clips.root}: no {COSG_LABELS} or {name}.txt, and names of CoSG clips do not "
-                "say which are bona fide; --protocol FILE names the list"
+                f"{self.clips.root}: no {COSG_LABELS} or {name}.txt, and the names of CoSG clips "
+                "do not say which are bona fide; --protocol FILE names the list"
             )
         return self._taken(read_protocol(path))
 
