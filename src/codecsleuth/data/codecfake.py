@@ -164,9 +164,9 @@ def _digest(items: Iterable[Item]) -> str:
 
 
 def _refuse_overlap(items: Sequence[tuple[Item, bool]]) -> None:
-    first: dict[Path, str] = {}
+    first: dict[str, str] = {}
     for item, _ in items:
-        if (other := first.setdefault(item.path, item.split)) != item.split:
+        if (other := first.setdefault(item.file, item.split)) != item.split:
             raise UsageError(f"{item.file} is in {other} and in {item.split}; --split takes one")
 
 
@@ -318,15 +318,21 @@ class _Reader:
         """The list's classes; where it does not say, the catalogue's."""
         if row.label == BONA_FIDE:
             return row.classes
-        _, known = _entry(name)
-        if known is None:
+        if _entry(name)[1] is None:
             self.unnamed[name] += 1
-            return row.classes
-        stated = zip(row.classes, known, strict=True)
-        if any(ours and theirs and ours != theirs for theirs, ours in stated):
+        classes, differ = _merged(row.classes, name)
+        if differ:
             self.disagreements[name] += 1
-        vq, aux, dec = (a or b for a, b in zip(row.classes, known, strict=True))
-        return vq, aux, dec
+        return classes
+
+
+@cache
+def _merged(stated: Classes, name: str) -> tuple[Classes, bool]:
+    """A list's classes, filled in from the catalogue, and whether the two differ anywhere."""
+    known = _entry(name)[1] or UNKNOWN
+    differ = any(a and b and a != b for a, b in zip(stated, known, strict=True))
+    vq, aux, dec = (a or b for a, b in zip(stated, known, strict=True))
+    return (vq, aux, dec), differ
 
 
 @cache
