@@ -1,11 +1,13 @@
-"""Train and measure the released weights: every figure of the model card comes from here.
+"""Train and measure the released weights: the figures of the model card come from here.
 
     python benchmarks/release.py DATA OUT
 
-Trains a network for each of five folds of whole sources and measures it on the sources left out;
-trains the released network on all sources, with its calibration fitted to the folds' scores; and
-measures that on dev. Finished parts are kept, an interrupted one is resumed. Prints a table and
-writes OUT/figures.json.
+Trains a network for each of five folds of whole sources; trains the released network on all
+sources, with reliability, calibration and thresholds fitted to what the folds' networks said of the
+sources that they had not seen. Each fold's network is then measured on those sources with the
+calibration that the *other four* folds give, so that nothing of it has seen them, and the released
+network on dev. Finished parts are kept, an interrupted one is resumed. Writes OUT/left-out.json,
+OUT/dev.json and OUT/suspects.json, and prints the main figures.
 """
 
 from __future__ import annotations
@@ -16,19 +18,30 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
-from codecsleuth.calibration import Calibration
-from codecsleuth.data.items import class_indices, read_items
-from codecsleuth.evaluation.metrics import task_metrics
-from codecsleuth.evaluation.scores import read_scores
-from codecsleuth.taxonomy import AXES, BIN_CODEC
-from codecsleuth.weights import read_weights
+from codecsleuth.calibration import familiarity
+from codecsleuth.data.items import ItemTable, class_indices, fold_sources, read_items
+from codecsleuth.evaluation.metrics import area_under_curve
+from codecsleuth.models.compact import CompactNet
+from codecsleuth.taxonomy import FAMILY, TASKS, find_family
+from codecsleuth.training.calibrate import calibrate
+from codecsleuth.training.config import TrainingConfig
+from codecsleuth.training.held_out import read_held_out
+from codecsleuth.training.loop import LEFT_OUT_NAME
+from codecsleuth.training.views import ViewMaker, clips_sha256
+from codecsleuth.weights import WeightsFile, read_weights, write_weights
 
 FOLDS = 5
 WEIGHTS = "compact.safetensors"
+CROSSED = "crossed.safetensors"
+#: Training clips of a family whose dev clips count for the candidates.
+ENOUGH = 20
 
 
 def main() -> None:
@@ -39,24 +52,32 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--parallel", type=int, default=2, help="folds trained at a time")
     options = parser.parse_args()
-    folds = [f"{number}/{FOLDS}" for number in range(1, FOLDS + 1)]
+    numbers = range(1, FOLDS + 1)
     train(options, options.out / "render", "--steps", "1")
     with ThreadPoolExecutor(options.parallel) as pool:
-        scores = list(pool.map(lambda fold: left_out(options, fold), folds))
+        list(
+            pool.map(lambda n: train(options, fold(options, n), "--fold", f"{n}/{FOLDS}"), numbers)
+        )
+    told = {number: fold(options, number) / LEFT_OUT_NAME for number in numbers}
     final = options.out / "final"
-    train(options, final, *(word for path in scores for word in ("--calibrate-on", str(path))))
-    dev = evaluate(options, final / WEIGHTS, options.out / "dev.json", "--split", "dev")
-    report(options, scores, final / WEIGHTS, dev)
+    train(
+        options, final, *(word for path in told.values() for word in ("--calibrate-on", str(path)))
+    )
+    table = read_items(options.data)
+    for number in numbers:
+        cross(options, table, number, [told[other] for other in numbers if other != number])
+    left_out = options.out / "left-out.json"
+    crossed = str(options.out / "fold-{fold}" / CROSSED)
+    scores = str(options.out / "fold-{fold}" / "scores.csv")
+    evaluate(options, crossed, left_out, "--folds", str(FOLDS), "--scores", scores)
+    evaluate(options, str(final / WEIGHTS), options.out / "dev.json", "--split", "dev")
+    suspects = json.dumps(open_set(options, table), indent=1)
+    (options.out / "suspects.json").write_text(suspects, encoding="utf-8")
+    print(suspects)
 
 
-def left_out(options: argparse.Namespace, fold: str) -> Path:
-    """Train without a fold and score its clips."""
-    folder = options.out / f"fold-{fold[0]}"
-    scores = folder / "scores.csv"
-    train(options, folder, "--fold", fold)
-    words = ("--fold", fold, "--scores", str(scores), "--force")
-    evaluate(options, folder / WEIGHTS, folder / "figures.json", *words)
-    return scores
+def fold(options: argparse.Namespace, number: int) -> Path:
+    return Path(options.out) / f"fold-{number}"
 
 
 def train(options: argparse.Namespace, out: Path, *words: str) -> None:
@@ -65,19 +86,9 @@ def train(options: argparse.Namespace, out: Path, *words: str) -> None:
         run(options, "train", "--out", str(out), "--views-dir", views, "--resume", *words)
 
 
-def evaluate(options: argparse.Namespace, model: Path, output: Path, *words: str) -> dict:
-    run(
-        options,
-        "evaluate",
-        "--model",
-        str(model),
-        "--json",
-        "--output",
-        str(output),
-        "--force",
-        *words,
-    )
-    return json.loads(output.read_text(encoding="utf-8"))
+def evaluate(options: argparse.Namespace, model: str, output: Path, *words: str) -> None:
+    where = ("--json", "--output", str(output), "--force")
+    run(options, "evaluate", "--model", model, *where, *words)
 
 
 def run(options: argparse.Namespace, command: str, *words: str) -> None:
@@ -89,56 +100,78 @@ def run(options: argparse.Namespace, command: str, *words: str) -> None:
     )
 
 
-def report(options: argparse.Namespace, scores: list[Path], final: Path, dev: dict) -> None:
-    items = read_items(options.data).items
-    per_fold = [merits(read_scores([path], items)) for path in scores]
-    pooled = read_scores(scores, items)
-    calibration = Calibration.from_dict(read_weights(final).calibration)
-    figures = {
-        "left_out": {
-            name: {
-                "mean": float(np.mean([fold[name] for fold in per_fold])),
-                "spread": float(np.std([fold[name] for fold in per_fold])),
-                "folds": [fold[name] for fold in per_fold],
-            }
-            for name in per_fold[0]
-        },
-        "left_out_verdicts": verdicts(pooled, calibration),
-        "left_out_calibrated": task_metrics(
-            pooled.logits, {t: class_indices(pooled.items, t) for t in pooled.logits}, calibration
-        ),
-        "dev": merits_of_document(dev),
-    }
-    (options.out / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    print(json.dumps(figures, indent=1))
+def network_of(weights: WeightsFile) -> CompactNet:
+    from codecsleuth.models import build_network
+
+    network = build_network(weights.architecture, weights.config)
+    network.load_state_dict(weights.tensors)
+    return network.eval()
 
 
-def merits(scores) -> dict[str, float]:
-    labels = {task: class_indices(scores.items, task) for task in scores.logits}
-    found = task_metrics(scores.logits, labels)
-    merit = {"BIN eer": found["BIN"]["eer"]}
-    for axis in AXES:
-        merit[f"{axis} f1_weighted"] = found[axis]["f1_weighted"]
-        merit[f"{axis} f1_macro_codec"] = found[axis]["f1_macro_codec"]
-    return merit
+def cross(options: argparse.Namespace, table: ItemTable, number: int, others: list[Path]) -> None:
+    """A fold's network with the calibration that the other folds give."""
+    weights = read_weights(fold(options, number) / WEIGHTS)
+    network = network_of(weights)
+    held_out = read_held_out(others, clips_sha256(table))
+    items = [table.items[row] for row in held_out.rows]
+    labels = {task: class_indices(items, task) for task in TASKS}
+    calibration = calibrate(network.reliability, held_out, labels)
+    crossed = replace(weights, calibration=calibration.to_dict(), tensors=network.state_dict())
+    write_weights(fold(options, number) / CROSSED, crossed)
 
 
-def merits_of_document(document: dict) -> dict:
-    return {task: document["tasks"][task] for task in document["tasks"]}
-
-
-def verdicts(scores, calibration: Calibration) -> dict[str, dict[str, float]]:
-    """Shares of the three verdicts, per label."""
-    codec = class_indices(scores.items, "BIN") == BIN_CODEC
-    probabilities = 1.0 / (1.0 + np.exp(-calibration.log_odds(scores.logits["BIN"])))
-    given = np.array([calibration.verdict(value) for value in probabilities])
-    return {
-        label: {
-            verdict: float((given[chosen] == verdict).mean())
-            for verdict in ("codec", "inconclusive", "bona_fide")
+def open_set(options: argparse.Namespace, table: ItemTable) -> dict[str, Any]:
+    """How well candidates are named, and codecs never met are told from those that were."""
+    codec = np.array([item.is_codec for item in table])
+    families = np.array([(find_family(item.codec) or "") if item.codec else "" for item in table])
+    dev = np.array([item.split == "dev" for item in table])
+    sources = np.array([item.source for item in table])
+    final = read_weights(options.out / "final" / WEIGHTS)
+    named = np.array(final.config["families"])
+    clips = {name: np.sum((families == name) & ~dev) for name in named}
+    asked = np.flatnonzero(dev & np.isin(families, [n for n in named if clips[n] >= ENOUGH]))
+    ranked = named[np.argsort(-family_logits(options, table, final, asked), axis=1)]
+    right = ranked == families[asked][:, None]
+    figures: dict[str, Any] = {
+        "dev": {
+            "clips": len(asked),
+            **{f"top {n}": float(right[:, :n].any(axis=1).mean()) for n in (1, 3, 5)},
         }
-        for label, chosen in (("codec", codec), ("bona_fide", ~codec))
     }
+    for number in range(1, FOLDS + 1):
+        weights = read_weights(fold(options, number) / WEIGHTS)
+        left_out = np.isin(sources, fold_sources(table.items, f"{number}/{FOLDS}"))
+        met = np.isin(families, weights.config["families"]) & codec
+        score = familiarity(family_logits(options, table, weights, np.arange(len(table))))
+        strange = left_out & codec & ~met
+        figures[f"fold {number}"] = {
+            "strange clips": int(strange.sum()),
+            "auroc against met codecs, dev": auroc(score, met & ~left_out & dev, strange),
+            "auroc against met codecs, sources left out": auroc(score, met & left_out, strange),
+        }
+    return figures
+
+
+def auroc(score: np.ndarray, high: np.ndarray, low: np.ndarray) -> float:
+    chosen = high | low
+    return float(area_under_curve(score[chosen], high[chosen]))
+
+
+def family_logits(
+    options: argparse.Namespace, table: ItemTable, weights: WeightsFile, rows: np.ndarray
+) -> np.ndarray:
+    """Of clips as they are, from their rendered features."""
+    config, views = TrainingConfig(), options.out / "views"
+    features = ViewMaker(config.augmentation, config.seed, views, clips_sha256(table)).load(0)
+    network = network_of(weights)
+    with torch.inference_mode():
+        blocks = [
+            network.answers(
+                torch.from_numpy(np.asarray(features[rows[start : start + 256]])).float()
+            )
+            for start in range(0, len(rows), 256)
+        ]
+    return torch.cat([block[FAMILY] for block in blocks]).double().numpy()
 
 
 if __name__ == "__main__":
