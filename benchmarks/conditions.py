@@ -2,9 +2,9 @@
 
     python benchmarks/conditions.py DATA OUT
 
-OUT is a folder that `benchmarks/release.py` has filled: each fold's network scores every fourth
-clip of the sources it has not seen, as it is and under each condition, and all are judged by the
-released calibration. Prints a table and writes OUT/conditions.json.
+OUT is a folder that `benchmarks/release.py` has filled: each fold's network, with the calibration
+of the other folds, judges every fourth clip of the sources it has not seen, as it is and under each
+condition. Prints a table and writes OUT/conditions.json.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codecsleuth.audio import SAMPLE_RATE
-from codecsleuth.calibration import Calibration, sigmoid
+from codecsleuth.calibration import sigmoid
 from codecsleuth.data.augment import high_pass, lossy_round_trip, mu_law, resample, room
 from codecsleuth.data.items import Item, class_indices, fold_sources, read_items
 from codecsleuth.errors import AudioError
@@ -28,7 +29,6 @@ from codecsleuth.evaluation.metrics import task_metrics
 from codecsleuth.inference import Model
 from codecsleuth.taxonomy import BIN_CODEC
 from codecsleuth.training.views import read_clip
-from codecsleuth.weights import read_weights
 
 FOLDS = 5
 EVERY = 4
@@ -94,23 +94,26 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     table = read_items(options.data)
-    calibration = Calibration.from_dict(
-        read_weights(options.out / "final" / "compact.safetensors").calibration
-    )
     items: list[Item] = []
-    logits: dict[str, list[NDArray[np.float64]]] = {name: [] for name in CONDITIONS}
+    log_odds: dict[str, list[float]] = {name: [] for name in CONDITIONS}
+    verdicts: dict[str, list[str]] = {name: [] for name in CONDITIONS}
     for number in range(1, FOLDS + 1):
-        model = Model.load(options.out / f"fold-{number}" / "compact.safetensors")
+        model = Model.load(options.out / f"fold-{number}" / "crossed.safetensors")
         sources = set(fold_sources(table.items, f"{number}/{FOLDS}"))
         chosen = [item for item in table if item.source in sources][::EVERY]
         with ThreadPoolExecutor(options.workers) as pool:
             answers = list(pool.map(lambda item, model=model: score(model, item), chosen))
         items += [item for item, answer in zip(chosen, answers, strict=True) if answer]
         for name in CONDITIONS:
-            logits[name] += [answer[name] for answer in answers if answer]
-    figures = {name: judge(np.stack(rows), items, calibration) for name, rows in logits.items()}
-    together = np.concatenate([np.stack(rows) for rows in logits.values()])
-    figures["all together"] = judge(together, items * len(CONDITIONS), calibration)
+            heard = [model.calibration.log_odds(answer[name]) for answer in answers if answer]
+            log_odds[name] += map(float, heard)
+            verdicts[name] += [model.calibration.verdict(float(sigmoid(one))) for one in heard]
+    figures = {name: judge(log_odds[name], verdicts[name], items) for name in CONDITIONS}
+    figures["all together"] = judge(
+        list(chain.from_iterable(log_odds.values())),
+        list(chain.from_iterable(verdicts.values())),
+        items * len(CONDITIONS),
+    )
     (options.out / "conditions.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     for name, figure in figures.items():
         print(f"{name:26}" + "  ".join(f"{key} {value:.3f}" for key, value in figure.items()))
@@ -130,14 +133,11 @@ def score(model: Model, item: Item) -> dict[str, NDArray[np.float64]] | None:
     return answers
 
 
-def judge(
-    logits: NDArray[np.float64], items: list[Item], calibration: Calibration
-) -> dict[str, float]:
-    """EER, and the shares of each label that get each verdict."""
+def judge(log_odds: list[float], verdicts: list[str], items: list[Item]) -> dict[str, float]:
+    """EER over all folds, and the shares of each label that get each verdict."""
     labels = class_indices(items, "BIN")
-    probabilities = sigmoid(calibration.log_odds(logits))
-    given = np.array([calibration.verdict(float(value)) for value in probabilities])
-    codec = labels == BIN_CODEC
+    given, codec = np.array(verdicts), labels == BIN_CODEC
+    logits = np.stack([np.array(log_odds), np.zeros(len(items))], axis=1)
     return {
         "eer": task_metrics({"BIN": logits}, {"BIN": labels})["BIN"]["eer"],
         "bona fide called codec": float((given[~codec] == "codec").mean()),

@@ -126,13 +126,14 @@ def opus(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 
 
 def noise(waveform: Waveform, rng: np.random.Generator) -> Waveform:
-    """Stationary noise of random colour at 12 to 45 dB below the speech."""
-    white = rng.standard_normal(len(waveform)).astype(np.float32)
-    spectrum = np.fft.rfft(white)
-    slope = rng.uniform(-1.0, 0.3)
-    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** slope
-    coloured = random_equaliser(np.fft.irfft(spectrum, len(waveform)).astype(np.float32), rng)
-    ratio = 10.0 ** (-rng.uniform(12.0, 45.0) / 20.0)
+    """Stationary noise, one in three white, at 10 to 40 dB below the speech."""
+    coloured = rng.standard_normal(len(waveform)).astype(np.float32)
+    if rng.random() < 2 / 3:
+        spectrum = np.fft.rfft(coloured)
+        spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** rng.uniform(-1.0, 0.3)
+        coloured = np.fft.irfft(spectrum, len(waveform)).astype(np.float32)
+        coloured = random_equaliser(coloured, rng)
+    ratio = 10.0 ** (-rng.uniform(10.0, 40.0) / 20.0)
     return _float32(waveform + coloured * (ratio * _rms(waveform) / _rms(coloured)))
 
 
@@ -190,20 +191,20 @@ def gain(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 #: Each step, and the probability that a clip goes through it, in the order they are applied.
 DEFAULT_CHAIN: Final[tuple[tuple[Step, float], ...]] = (
     (nonlinear_filter, 0.08),
-    (room, 0.12),
+    (room, 0.15),
     (random_equaliser, 0.35),
     (high_pass, 0.15),
-    (noise, 0.22),
+    (noise, 0.34),
     (impulsive_noise, 0.06),
     (clip_level, 0.06),
     (gain, 0.5),
     (other_rate, 0.15),
-    (telephone, 0.06),
+    (telephone, 0.13),
     (low_pass, 0.25),
     (quantise, 0.12),
 )
 #: At most one of these is applied, after the chain.
-STORAGE: Final[tuple[tuple[Step, float], ...]] = ((mp3, 0.12), (vorbis, 0.06), (opus, 0.1))
+STORAGE: Final[tuple[tuple[Step, float], ...]] = ((mp3, 0.12), (vorbis, 0.05), (opus, 0.2))
 
 
 @dataclass(frozen=True)
