@@ -100,12 +100,14 @@ class ItemTable:
         sha256: of the table.
         items: clips whose audio is there, in the table's order.
         missing: clips whose audio is not; empty unless missing audio was allowed.
+        protocol_sha256: of the list that chose the clips; empty where there is none but the table.
     """
 
     folder: Path
     sha256: str
     items: tuple[Item, ...]
     missing: tuple[Item, ...] = ()
+    protocol_sha256: str = ""
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)

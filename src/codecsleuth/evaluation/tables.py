@@ -38,7 +38,7 @@ _ANSWER_WORDS: Final = {
     "Disentanglement": "Disentangl.",
     "bona_fide": "bona fide",
 }
-_NOTES: Final = (
+NOTES: Final = (
     "Fractions. [ ] 95 % bootstrap interval over utterances; ( ) best constant answer. "
     "F1: classes with Real, clips of unknown class left out; 'macro, codec' leaves Real out. "
     "Accuracy and the columns VQ, AUX, DEC: the class shown, over codec clips. "
@@ -72,7 +72,7 @@ def render(report: Report, width: int = 80) -> Group:
         if rows:
             parts += [_breakdown(name, rows, columns, width), Text()]
     parts += [Text(f"! {printable(warning)}", "yellow") for warning in report.warnings]
-    return Group(*parts, Text(_NOTES, "dim"))
+    return Group(*parts, Text(NOTES, "dim"))
 
 
 def _plain_table(first: str) -> Table:

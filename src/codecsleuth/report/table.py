@@ -13,6 +13,7 @@ from rich.text import Text
 from codecsleuth.inference import Analysis, AxisAnswer, FileError, Model, Segment
 from codecsleuth.report.summary import Summary, outcome
 from codecsleuth.report.words import (
+    AXIS_TITLES,
     DISCLAIMER,
     VERDICT_WORDS,
     fold,
@@ -23,11 +24,6 @@ from codecsleuth.report.words import (
     support,
 )
 
-AXIS_TITLES: Final = {
-    "vq": "Vector quantisation (VQ)",
-    "aux": "Auxiliary objective (AUX)",
-    "dec": "Decoder domain (DEC)",
-}
 _STYLES: Final = {
     "codec": "bold yellow",
     "bona_fide": "green",
