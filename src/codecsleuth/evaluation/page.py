@@ -16,7 +16,6 @@ from codecsleuth.evaluation.evaluate import PARTS, Evaluation, Judged, TaskResul
 from codecsleuth.evaluation.tables import FIGURE_WORDS, NOTES, number
 from codecsleuth.report.page import render_page
 from codecsleuth.report.plots import Axis, Plot
-from codecsleuth.report.words import VERDICT_WORDS
 from codecsleuth.taxonomy import AXES
 
 FloatArray = NDArray[np.float64]
@@ -28,7 +27,7 @@ _PART_WORDS: Final = {
     "per_kind": ("Kind", "EER against all bona fide clips."),
     "per_length": ("Length", "EER within the clips of that length."),
 }
-_DET_TICKS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
+_DET_TICKS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
 _HISTOGRAM_BINS: Final = 40
 _SHARES: Final = tuple((tick / 5, f"{tick / 5:g}") for tick in range(6))
 
@@ -54,7 +53,7 @@ def evaluation_page(report: Report) -> str:
         parts=list(_parts(evaluation)),
         spread=report.spread if len(report.runs) > 1 else {},
         run_names=report.names,
-        words={**FIGURE_WORDS, **VERDICT_WORDS},
+        words=FIGURE_WORDS,
         notes=NOTES,
         number=number,
     )
@@ -88,15 +87,15 @@ def _det(report: Report) -> Plot:
     """Both error rates at every threshold, on normal deviates (Martin et al., 1997)."""
     smallest = 0.5 / max(1, np.bincount(report.pooled.is_codec).max())
     low = max((tick for tick in _DET_TICKS if tick <= smallest), default=_DET_TICKS[0])
-    ticks = [(tick, f"{tick:g}") for tick in _DET_TICKS if tick >= low]
+    ticks = [(tick, f"{tick:g}"[1:]) for tick in _DET_TICKS if tick >= low]
     deviate = NormalDist().inv_cdf
-    axes = [
+    alarms, misses = (
         Axis(label, low, _DET_TICKS[-1], ticks, deviate)
         for label in ("Bona fide called codec", "Codec missed")
-    ]
+    )
     several = len(report.runs) > 1
     legend = [("main", "all"), ("thin", "each run")] if several else []
-    plot = Plot("Detection error trade-off", "Misses against false alarms", *axes, legend)
+    plot = Plot("Detection error trade-off", "Misses against false alarms", alarms, misses, legend)
     plot.line([(low, low), (0.9, 0.9)], "guide")
     if several:
         for name, judged in zip(report.names, report.judged, strict=True):
@@ -104,7 +103,7 @@ def _det(report: Report) -> Plot:
     _det_line(plot, report.pooled, "main", "")
     eer = report.evaluation.tasks["BIN"].figures["eer"].value
     if eer is not None:
-        plot.dot(eer, eer, "main", f"EER {number(eer)}", 5)
+        plot.dot(eer, eer, "ink", f"EER {number(eer)}", 4.5)
     return plot
 
 
@@ -177,11 +176,12 @@ def reliability(
     for place in np.unique(bins):
         chosen = bins == place
         weight = float(weights[chosen].sum() / weights.sum())
-        means = [float(np.average(v[chosen], weights=weights[chosen])) for v in (stated, came_true)]
-        clips = (
-            f"{int(chosen.sum())} clips: stated {number(means[0])}, came true {number(means[1])}"
+        mean, came = (
+            float(np.average(values[chosen], weights=weights[chosen]))
+            for values in (stated, came_true)
         )
-        plot.dot(*means, "main", clips, 3 + 14 * weight**0.5)
+        clips = f"{int(chosen.sum())} clips: stated {number(mean)}, came true {number(came)}"
+        plot.dot(mean, came, "main", clips, 3 + 14 * weight**0.5)
     return plot
 
 
@@ -205,4 +205,5 @@ def _parts(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         parts = getattr(evaluation, key)
         if parts:
             title, note = _PART_WORDS[key]
-            yield {"title": title, "note": note, "axes": axes, "rows": parts}
+            real = any(part.bona_fide_clips for part in parts.values())
+            yield {"title": title, "note": note, "axes": axes, "rows": parts, "real": real}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from codecsleuth.report.page import render_page
@@ -136,7 +137,7 @@ def _bars(segments: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) ->
     if not segments:
         return
     middles = [(one["start_s"] + one["end_s"]) / 2 for one in segments]
-    cuts = [(one + other) / 2 for one, other in zip(middles, middles[1:], strict=False)]
+    cuts = [(one + other) / 2 for one, other in pairwise(middles)]
     start, end = segments[0]["start_s"], segments[-1]["end_s"]
     edges = [start, *cuts, end]
     step = -(-len(segments) // _BARS)

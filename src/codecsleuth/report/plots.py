@@ -1,4 +1,4 @@
-"""Small plots as numbers for an inline SVG: positions are worked out here, drawn by ``plot.html``."""
+"""Small plots for inline SVG: positions are worked out here and drawn by ``plot.html``."""
 
 from __future__ import annotations
 
