@@ -21,9 +21,10 @@ from codecsleuth.evaluation.scores import ScoreTable, read_scores, scores_csv
 from codecsleuth.inference import Model
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.taxonomy import CLASSES
+from codecsleuth.training.base import CHECKPOINT_NAME, LOG_NAME
 from codecsleuth.training.checkpoint import read_checkpoint
 from codecsleuth.training.config import TrainingConfig
-from codecsleuth.training.loop import CHECKPOINT_NAME, FINAL_NAME, LOG_NAME, Trainer
+from codecsleuth.training.loop import FINAL_NAME, Trainer
 from codecsleuth.training.views import ViewMaker, clips_sha256
 from codecsleuth.weights import read_weights
 from conftest import ROOT, speech_like

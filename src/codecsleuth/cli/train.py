@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from codecsleuth.data.items import ItemTable
-    from codecsleuth.training.fine_tune import FineTuner
-    from codecsleuth.training.loop import Progress, Trainer
+    from codecsleuth.training.base import Progress, Run
     from codecsleuth.training.views import ViewMaker
 
 ARCHITECTURES: Final = ("compact", "w2v2-aasist")
@@ -136,7 +135,7 @@ def _train_compact(
     from codecsleuth.evaluation.scores import read_scores
     from codecsleuth.models.compact import CompactConfig
     from codecsleuth.training.config import TrainingConfig
-    from codecsleuth.training.loop import FINAL_NAME, Trainer
+    from codecsleuth.training.loop import Trainer
     from codecsleuth.training.views import ViewMaker, clips_sha256
 
     config = TrainingConfig(**settings)
@@ -147,7 +146,7 @@ def _train_compact(
     console = Console(stderr=True)
     _render(console, maker, table, config.views, workers)
     trainer = Trainer(table, config, CompactConfig(tasks=config.task_names), maker, scores)
-    _follow(console, trainer, out, resume, FINAL_NAME)
+    _follow(console, trainer, out, resume)
 
 
 def _fine_tune(
@@ -164,14 +163,14 @@ def _fine_tune(
 
     from codecsleuth.cli.output import tell
     from codecsleuth.inference import pick_device
-    from codecsleuth.training.fine_tune import FINAL_NAME, FineTuneConfig, FineTuner
+    from codecsleuth.training.fine_tune import FineTuneConfig, FineTuner
     from codecsleuth.weights.xls_r import pretrained
 
     config, place = FineTuneConfig(**settings), pick_device(device)
     begin = pretrained(front_end, offline=offline, announce=tell)
     tuner = FineTuner(table, config, begin, device=place, workers=workers)
     out.mkdir(parents=True, exist_ok=True)
-    _follow(Console(stderr=True), tuner, out, resume, FINAL_NAME)
+    _follow(Console(stderr=True), tuner, out, resume)
 
 
 def _check(model: str, out: Path, resume: bool) -> None:
@@ -209,9 +208,7 @@ def _render(console: Console, maker: ViewMaker, table: ItemTable, views: int, wo
             bar.advance(task, clips)
 
 
-def _follow(
-    console: Console, trainer: Trainer | FineTuner, out: Path, resume: bool, final: str
-) -> None:
+def _follow(console: Console, trainer: Run[Any], out: Path, resume: bool) -> None:
     if resume and trainer.resume(out):
         console.print(f"going on after step {trainer.step}", highlight=False)
     total = trainer.config.steps
@@ -221,7 +218,7 @@ def _follow(
             bar.update(task, completed=progress.step, figures=_losses(progress))
             if progress.dev is not None:
                 bar.console.print(_dev_line(progress, total), highlight=False, soft_wrap=True)
-    console.print(f"weights: {out / final}", highlight=False, soft_wrap=True)
+    console.print(f"weights: {out / trainer.final_name}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -1,0 +1,283 @@
+"""What every training run does alike: run, save, resume, log and keep the best network.
+
+A kind of training gives the step, the evaluation and its states; see `Run`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from codecsleuth.calibration import FloatArray
+from codecsleuth.data.items import Item, ItemTable
+from codecsleuth.errors import DataError, UsageError
+from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.training.checkpoint import (
+    Checkpoint,
+    State,
+    load_optimiser,
+    optimiser_tensors,
+    read_checkpoint,
+    write_checkpoint,
+)
+from codecsleuth.training.config import RunConfig
+from codecsleuth.training.views import clips_sha256
+from codecsleuth.weights.store import write_atomically
+
+CHECKPOINT_NAME: Final = "checkpoint.safetensors"
+LOG_NAME: Final = "log.jsonl"
+Logits = dict[str, FloatArray]
+Rows = NDArray[np.int64]
+Config = TypeVar("Config", bound=RunConfig)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a step tells whoever watches.
+
+    Attributes:
+        step: steps done.
+        losses: this step's loss per task.
+        dev: metrics on dev, where this step was followed by an evaluation.
+        best: best dev score so far.
+    """
+
+    step: int
+    losses: dict[str, float]
+    dev: dict[str, float] | None
+    best: float
+
+
+@dataclass
+class _Reached:
+    step: int = 0
+    best_score: float = -math.inf
+    best_step: int = 0
+    best: State = field(default_factory=dict)
+
+
+class Run(ABC, Generic[Config]):
+    """One training run, which can be interrupted at any moment and resumed.
+
+    Attributes:
+        final_name: file name of the weights that come out.
+        config: settings.
+        facts: what the weights file states of the training.
+        fingerprint: hash of all that the result follows from.
+    """
+
+    final_name: ClassVar[str]
+    _network: torch.nn.Module
+    _optimiser: torch.optim.Optimizer
+
+    def __init__(self, table: ItemTable, config: Config, network: Any) -> None:
+        """Prepare a run.
+
+        Args:
+            table: clips to train on (split train) and to choose by (split dev).
+            config: settings of the run.
+            network: settings of the network, a dataclass.
+
+        Raises:
+            DataError: there are no clips to train on, or none to evaluate on.
+        """
+        self.config = config
+        self.fingerprint = config.fingerprint(clips_sha256(table), asdict(network))
+        self.facts = _training_facts(table, config)
+        self._train, self._dev = _rows_of(table, "train", config), _rows_of(table, "dev", config)
+        self._reached = _Reached()
+
+    @abstractmethod
+    def _step(self) -> dict[str, float]:
+        """Go one step down the gradient, and give the loss per task."""
+
+    @abstractmethod
+    def _dev_metrics(self) -> dict[str, float]:
+        """What `dev_metrics` says of the network as it is."""
+
+    @abstractmethod
+    def _evaluated(self) -> State:
+        """The tensors that `_dev_metrics` measures, and of which the best are kept."""
+
+    @abstractmethod
+    def write_weights(self, path: Path) -> None:
+        """Write the best network, calibrated."""
+
+    def _own_states(self) -> dict[str, State]:
+        """What a checkpoint holds besides network, best network and optimiser."""
+        return {}
+
+    def _own_facts(self) -> dict[str, Any]:
+        """Plain values that a checkpoint holds besides those of every run."""
+        return {}
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Put back what `_own_states` and `_own_facts` gave."""
+
+    @property
+    def step(self) -> int:
+        """Steps done so far."""
+        return self._reached.step
+
+    def run(self, out: Path) -> Iterator[Progress]:
+        """Train to the end, writing log and checkpoints, and finally the weights.
+
+        Args:
+            out: folder of the run.
+        """
+        _cut_log(out, self.step)
+        while self.step < self.config.steps:
+            losses = self._step()
+            self._reached.step += 1
+            last = self.step == self.config.steps
+            dev = self._evaluate() if last or self.step % self.config.evaluate_every == 0 else None
+            progress = Progress(self.step, losses, dev, self._reached.best_score)
+            # First, so that no checkpoint is ahead of the log: lines after it are cut on resuming.
+            _write_log(out, progress)
+            if last or self.step % self.config.checkpoint_every == 0:
+                self.save(out)
+            yield progress
+        self.write_weights(out / self.final_name)
+
+    def save(self, out: Path) -> None:
+        """Write the checkpoint."""
+        states = {
+            "network": self._network.state_dict(),
+            "best": self._reached.best,
+            "optimiser": optimiser_tensors(self._optimiser),
+        }
+        facts = {
+            "fingerprint": self.fingerprint,
+            "step": self.step,
+            "best_score": self._reached.best_score,
+            "best_step": self._reached.best_step,
+        }
+        checkpoint = Checkpoint(states | self._own_states(), facts | self._own_facts())
+        write_checkpoint(out / CHECKPOINT_NAME, checkpoint)
+
+    def resume(self, out: Path) -> bool:
+        """Go on from the checkpoint of a run with the same settings and data, if there is one.
+
+        Raises:
+            WeightsError: it cannot be read.
+            UsageError: it is of another run.
+        """
+        if not (out / CHECKPOINT_NAME).is_file():
+            return False
+        found = read_checkpoint(out / CHECKPOINT_NAME)
+        facts = found.facts
+        if facts.get("fingerprint") != self.fingerprint:
+            raise UsageError(
+                f"{out}: the checkpoint is of a run with other settings or data; "
+                "give the same ones, or train into another folder"
+            )
+        self._network.load_state_dict(found.states["network"])
+        load_optimiser(self._optimiser, found.states["optimiser"])
+        self._restore(found)
+        best = found.states.get("best", {})
+        self._reached = _Reached(facts["step"], facts["best_score"], facts["best_step"], best)
+        return True
+
+    def _evaluate(self) -> dict[str, float]:
+        """Measure on dev, and keep the network if it is the best so far."""
+        metrics, reached = self._dev_metrics(), self._reached
+        if metrics["score"] > reached.best_score:
+            reached.best_score, reached.best_step = metrics["score"], self.step
+            reached.best = {name: value.cpu().clone() for name, value in self._evaluated().items()}
+        return metrics
+
+
+def dev_metrics(
+    logits: Mapping[str, FloatArray], labels: Mapping[str, NDArray[np.int64]]
+) -> dict[str, float]:
+    """EER, weighted F1, and the score by which the best checkpoint is chosen.
+
+    The score is the mean over tasks of 1 - EER for BIN and of the weighted F1 for each axis; a
+    task that is not defined on dev is left out of it.
+    """
+    found = task_metrics(logits, labels)
+    figures = {
+        "EER" if task == "BIN" else f"F1 {task}": of["eer" if task == "BIN" else "f1_weighted"]
+        for task, of in found.items()
+    }
+    merits = [1.0 - value if name == "EER" else value for name, value in figures.items()]
+    defined = [value for value in merits if math.isfinite(value)]
+    if not defined:
+        raise DataError("dev has no clips that any task could be measured on")
+    return {"score": float(np.mean(defined)), **figures}
+
+
+def one_cycle(done: float, warm_up: float) -> float:
+    """Factor on the learning rate: a cosine up during the warm-up, a cosine down after it.
+
+    Args:
+        done: share of the steps that are done.
+        warm_up: share of the steps that the rate rises in.
+    """
+    if done < warm_up:
+        return 0.5 - 0.5 * math.cos(math.pi * done / warm_up) + 0.02
+    return 0.5 + 0.5 * math.cos(math.pi * (done - warm_up) / (1.0 - warm_up))
+
+
+def _rows_of(table: ItemTable, split: str, config: RunConfig) -> Rows:
+    """Rows of a split's clips, without the sources left out."""
+    left_out = config.left_out_sources
+    chosen = [
+        row for row, item in enumerate(table) if item.split == split and item.source not in left_out
+    ]
+    if not chosen:
+        raise DataError(f"{table.folder}: no clips of split {split} to work with")
+    return np.array(chosen)
+
+
+def _training_facts(table: ItemTable, config: RunConfig) -> dict[str, Any]:
+    """What a weights file states of its training."""
+    used = [table.items[row] for row in _rows_of(table, "train", config)]
+    return {
+        "data_sha256": table.sha256,
+        "clips": len(used),
+        "codec_clips": sum(item.is_codec for item in used),
+        "sources": sorted({item.source for item in used}),
+        "codecs": _counts(used),
+        "settings": config.to_dict(),
+    }
+
+
+def _counts(items: Sequence[Item]) -> dict[str, int]:
+    names = sorted({item.codec for item in items if item.codec})
+    return {name: sum(item.codec == name for item in items) for name in names}
+
+
+def _write_log(out: Path, progress: Progress) -> None:
+    """Add a step to the run's log."""
+    line = {"step": progress.step, "losses": progress.losses}
+    if progress.dev is not None:
+        line |= {"dev": progress.dev, "best": progress.best}
+    with (out / LOG_NAME).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _cut_log(out: Path, step: int) -> None:
+    """Drop lines after a step, so that a resumed run's log reads as if it had not stopped."""
+    path = out / LOG_NAME
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if _step_of(line) <= step]
+    write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
