@@ -46,11 +46,19 @@ class Computing:
 
 def evaluate(
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder with an items.csv.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with an items.csv, or CodecFake+."),
+    ] = None,
+    protocol: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Take the clips of this CodecFake+ list; repeatable."),
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="train, dev or test; by default dev, or all splits of sources left out."),
+        typer.Option(
+            help="train, dev or test; of CodecFake+ also CoRS_ALL, CoSG_ALL or CoSG_SEEN. By "
+            "default dev, or all clips of sources left out or of the lists named."
+        ),
     ] = None,
     source: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this source; repeatable.")
@@ -126,6 +134,7 @@ def evaluate(
 
     choice = {
         "--data": data,
+        "--protocol": protocol,
         "--split": split,
         "--source": source,
         "--leave-out-source": leave_out_source,
@@ -161,10 +170,12 @@ def evaluate(
 
             runs = [read_scored(path) for path in from_scores]
         else:
-            from codecsleuth.data.items import read_items
-            from codecsleuth.evaluation.selection import select
+            from codecsleuth.cli.data import read_table
+            from codecsleuth.evaluation.selection import DEFAULT_SPLIT, select
 
-            table = read_items(data or Path(), allow_missing=allow_missing)
+            unseen = leave_out_source or fold or folds
+            splits = (split or DEFAULT_SPLIT,) if split or not (unseen or protocol) else None
+            table = read_table(data or Path(), protocol, splits, allow_missing=allow_missing)
             numbers = [str(n + 1) for n in range(folds)] if folds else [FOLD_MARK]
             runs = score_all([job(n, partial(select, table)) for n in numbers], computing)
         finished = Report(tuple(runs), bootstrap, SEED, tuple(from_scores or ()))

@@ -42,7 +42,10 @@ _KINDS: Final = {"model": dict, "data": dict, "computed": dict, "calibration": d
 }
 _FACTS: Final = (
     *(("model", name) for name in ("name", "version", "sha256", "tasks")),
-    *(("data", name) for name in ("folder", "table_sha256", "description", "fold")),
+    *(
+        ("data", name)
+        for name in ("folder", "table_sha256", "protocol_sha256", "description", "fold")
+    ),
 )
 #: Columns of the clip itself, by the names that `Item` has for them.
 _ITEM_COLUMNS: Final = (
