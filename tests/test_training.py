@@ -27,7 +27,7 @@ from codecsleuth.training.config import TrainingConfig
 from codecsleuth.training.loop import FINAL_NAME, Trainer
 from codecsleuth.training.views import ViewMaker, clips_sha256
 from codecsleuth.weights import read_weights
-from conftest import ROOT, speech_like
+from conftest import ROOT, scored, speech_like
 
 HEADER = "file,split,label,vq,aux,dec,codec,group,source"
 CODECS = {
@@ -172,7 +172,7 @@ def test_calibration_is_fitted_to_the_scores_given(
     noise = np.random.default_rng(0).normal(0.0, 1.0, len(items))
     logits[:, 0] += noise
     path = tmp_path / "scores.csv"
-    path.write_text(scores_csv(ScoreTable(items, {"BIN": logits}), Calibration()))
+    path.write_text(scores_csv(scored(ScoreTable(items, {"BIN": logits}))))
     training = trainer(data, views, calibrate_on=read_scores([path], items))
     run(training, tmp_path)
     fitted = Calibration.from_dict(read_weights(tmp_path / FINAL_NAME).calibration)

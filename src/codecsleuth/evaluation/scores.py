@@ -319,6 +319,8 @@ def _parse(path: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Header and rows, every row with a path."""
     try:
         text = path.read_bytes().decode("utf-8")
+        if text and not text.endswith("\n"):
+            raise ValueError("cut short: no end of line at its end")
         header = {}
         while text.startswith("# "):
             line, _, text = text.partition("\n")
