@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +234,7 @@ def test_the_page_of_an_evaluation_shows_figures_plots_and_parts() -> None:
         *("Macro figures: every system counts the same", "By codec", "By system", "b" * 64),
     ):
         assert words in read.text, words
-    assert page.count('<span class="bar') > 10
+    assert page.count('<span class="bar') > 5
     assert page == evaluation_page(Report((scored(judged_table(("A", "B"))),), 50, 0))
 
 
@@ -264,8 +264,12 @@ def test_the_curve_passes_through_the_equal_error_rate() -> None:
     (line,) = re.findall(r'<polyline class="line main" points="([^"]+)"', page)
     points = np.array([[float(v) for v in point.split(",")] for point in line.split()])
     assert eer is not None
-    nearest = np.abs(points - np.array([float(v) for v in dot])).max(axis=1).min()
-    assert nearest < 25
+    x, y = map(float, dot)
+    around = [
+        sorted((p[0], q[0], x))[1] == x and sorted((p[1], q[1], y))[1] == y
+        for p, q in pairwise(points.tolist())
+    ]
+    assert any(around)
 
 
 def test_reliability_shows_how_often_what_was_stated_came_true() -> None:
@@ -276,4 +280,3 @@ def test_reliability_shows_how_often_what_was_stated_came_true() -> None:
     for dot, share in zip(dots, (0.1, 0.9), strict=True):
         assert (dot.x, dot.y) == plot.at(share, share)
         assert f"came true {share:.3f}"[-3:] in dot.hint
-    assert copy.copy(plot) == plot

@@ -155,6 +155,11 @@ class Evaluation:
     per_length: dict[str, Part]
     warnings: tuple[str, ...]
 
+    def tables(self) -> list[str]:
+        """Which of `PARTS` are worth a table: not empty, not the same as one before."""
+        parts = [getattr(self, name) for name in PARTS]
+        return [n for k, n in enumerate(PARTS) if parts[k] and parts[k] not in parts[:k]]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -249,7 +254,7 @@ def evaluate_judged(judged: Judged, *, draws: int = 1000, seed: int = 0) -> Eval
         clips=len(judged.items),
         tasks=tasks,
         macro=_macro(judged, bootstrap),
-        per_codec=_parts(judged, _codec_name, against_all=True),
+        per_codec=_per_codec(judged),
         per_system=_parts(judged, lambda item: item.system),
         per_source=_parts(judged, lambda item: item.source or NOT_NAMED),
         per_kind=_parts(judged, lambda item: item.kind, against_all=True),
@@ -260,6 +265,11 @@ def evaluate_judged(judged: Judged, *, draws: int = 1000, seed: int = 0) -> Eval
 
 def _numbered(names: Sequence[str] | IntArray) -> IntArray:
     return np.unique(np.asarray(names), return_inverse=True)[1].astype(np.int64)
+
+
+def _per_codec(judged: Judged) -> dict[str, Part]:
+    parts = _parts(judged, _codec_name, against_all=True)
+    return {} if set(parts) == {NOT_NAMED} else parts
 
 
 def _codec_name(item: Item) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from codecsleuth.calibration import LN10, sigmoid
 from codecsleuth.evaluation import metrics
 from codecsleuth.evaluation.document import Report
-from codecsleuth.evaluation.evaluate import PARTS, Evaluation, Judged, TaskResult
+from codecsleuth.evaluation.evaluate import Evaluation, Judged, TaskResult
 from codecsleuth.evaluation.tables import FIGURE_WORDS, NOTES, number
 from codecsleuth.report.page import render_page
 from codecsleuth.report.plots import Axis, Plot
@@ -201,9 +201,8 @@ def _confusion(task: str, result: TaskResult) -> dict[str, Any]:
 def _parts(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     """Tables of parts, as bars with intervals."""
     axes = [axis for axis in AXES if axis in evaluation.tasks]
-    for key in PARTS:
-        parts = getattr(evaluation, key)
-        if parts:
-            title, note = _PART_WORDS[key]
-            real = any(part.bona_fide_clips for part in parts.values())
-            yield {"title": title, "note": note, "axes": axes, "rows": parts, "real": real}
+    for key in evaluation.tables():
+        title, note = _PART_WORDS[key]
+        rows = getattr(evaluation, key)
+        real = any(part.bona_fide_clips for part in rows.values())
+        yield {"title": title, "note": note, "axes": axes, "rows": rows, "real": real}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -74,9 +74,10 @@ def render(report: Report, width: int = 80) -> Group:
         parts += [_confusion(task, result), Text()]
     for over, tasks in evaluation.macro.items():
         parts += [_macro(over, tasks), Text()]
-    for name, rows, columns in _breakdowns(evaluation):
-        if rows:
-            parts += [_breakdown(name, rows, columns, width), Text()]
+    columns = _columns(evaluation)
+    for key in evaluation.tables():
+        title = key.removeprefix("per_")
+        parts += [_breakdown(title, getattr(evaluation, key), columns[title], width), Text()]
     parts += [Text(f"! {printable(warning)}", "yellow") for warning in report.warnings]
     return Group(*parts, Text("[ ] interval; ( ) constant. " + NOTES, "dim"))
 
@@ -166,9 +167,8 @@ def _confusion(task: str, result: TaskResult) -> Table:
     return table
 
 
-def _breakdowns(
-    evaluation: Evaluation,
-) -> Iterator[tuple[str, Mapping[str, Part], Sequence[Column]]]:
+def _columns(evaluation: Evaluation) -> Mapping[str, Sequence[Column]]:
+    """What the tables of parts show."""
     axes: list[Column] = [
         (axis, lambda part, axis=axis: number(part.accuracy[axis]))  # type: ignore[misc]
         for axis in AXES
@@ -182,17 +182,16 @@ def _breakdowns(
     false: Column = ("False", lambda part: number(part.false_alarms))
     eer: Column = ("EER", lambda part: number(part.eer))
     mixed = [("Codec", clips[1]), found, real, false, unsure, eer, *axes]
-    yield "Codec", evaluation.per_codec, [clips, found, unsure, missed, eer, *axes]
-    yield "System", evaluation.per_system, mixed
-    yield "Source", evaluation.per_source, mixed
-    yield "Kind", evaluation.per_kind, mixed
-    yield "Length", evaluation.per_length, mixed
+    return {
+        "codec": [clips, found, unsure, missed, eer, *axes],
+        **dict.fromkeys(("system", "source", "kind", "length"), mixed),
+    }
 
 
 def _breakdown(
     title: str, parts: Mapping[str, Part], columns: Sequence[Column], width: int
 ) -> Table:
-    table = _plain_table(title)
+    table = _plain_table(title.capitalize())
     taken = sum(max(_NUMBER_CELLS, len(header)) + 1 for header, _ in columns)
     table.columns[0].width = max(_NAME_CELLS, width - taken - 1)
     for header, _ in columns:
