@@ -110,7 +110,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
             self.end_headers()
             if body and name == hub.path and hub.cut_after is not None and hub.cuts > 0:
                 hub.cuts -= 1
-                self.wfile.write(part[: hub.cut_after])
+                self.wfile.write(content[start : hub.cut_after])
                 self.close_connection = True
             elif body:
                 self.wfile.write(part)

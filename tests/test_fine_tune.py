@@ -13,7 +13,8 @@ import published
 from codecsleuth import cli, load_model
 from codecsleuth.data.items import read_items
 from codecsleuth.errors import WeightsError
-from codecsleuth.training.fine_tune import FINAL_NAME, FineTuneConfig, FineTuner
+from codecsleuth.training.fine_tune import FINAL_NAME, FineTuner
+from codecsleuth.training.recipes import FineTuneConfig
 from codecsleuth.weights import read_weights
 from codecsleuth.weights.published import convert
 from codecsleuth.weights.xls_r import pretrained

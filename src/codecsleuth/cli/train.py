@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from codecsleuth.data.items import ItemTable
     from codecsleuth.training.base import Progress, Run
+    from codecsleuth.training.recipes import FineTuneConfig
     from codecsleuth.training.views import ViewMaker
 
 ARCHITECTURES: Final = ("compact", "w2v2-aasist")
@@ -49,9 +50,28 @@ def train(
         str | None,
         typer.Option(metavar="K/N", help="Leave out the K-th of N groups of whole sources."),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="default|paper", help="Settings of w2v2-aasist; others override it."),
+    ] = None,
+    task_weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="equal|softmax|uncertainty", help="How the losses of tasks are added up."
+        ),
+    ] = None,
+    rawboost: Annotated[
+        int | None, typer.Option(min=0, max=8, help="Augment by this algorithm of RawBoost.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Instead, go so often through the list as it is.")
+    ] = None,
     views: Annotated[int | None, typer.Option(min=1, help="Augmented versions a clip.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=2, help="Clips a step.")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(min=1, help="Parts that a batch is computed in, to save memory.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1234,
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints.")
@@ -92,7 +112,8 @@ def train(
     """Train a network; writes log.jsonl, a checkpoint and NETWORK.safetensors into --out.
 
     The compact network learns from rendered views on the CPU. W2V2-AASIST is fine-tuned from
-    XLS-R 300M, which is downloaded on first use unless --front-end names a folder with it.
+    XLS-R 300M, which is downloaded on first use unless --front-end names a folder with it, on as
+    many GPUs as torchrun starts processes.
     """
     _check(model, out, resume)
     from codecsleuth.cli.data import read_table
@@ -116,16 +137,25 @@ def train(
     }
     threads = workers or available_cores()
     if model == "compact":
-        _refuse(model, {"--front-end": front_end})
+        own: dict[str, Any] = {
+            "--recipe": recipe,
+            "--task-weights": task_weights,
+            "--rawboost": rawboost,
+        }
+        own |= {"--epochs": epochs, "--accumulate": accumulate, "--front-end": front_end}
+        _refuse(model, own)
         _train_compact(table, settings, out, resume, threads, views_dir, calibrate_on)
     else:
         _refuse(model, {"--views": views, "--views-dir": views_dir, "--calibrate-on": calibrate_on})
-        _fine_tune(table, settings, out, resume, threads, device.value, front_end, offline)
+        own = {"task_weights": task_weights, "epochs": epochs, "accumulate": accumulate}
+        settings |= {name: value for name, value in own.items() if value is not None}
+        config = _from_recipe(table, recipe or "default", rawboost, settings)
+        _fine_tune(table, config, out, resume, threads, device.value, front_end, offline)
 
 
-def _refuse(model: str, options: dict[str, object]) -> None:
+def _refuse(model: str, options: dict[str, Any]) -> None:
     for name, value in options.items():
-        if value:
+        if value is not None and value != []:
             raise UsageError(f"{name} is not for --model {model}")
 
 
@@ -143,9 +173,12 @@ def _train_compact(
     from codecsleuth.evaluation.scores import read_scores
     from codecsleuth.models.compact import CompactConfig
     from codecsleuth.training.config import TrainingConfig
+    from codecsleuth.training.distributed import started_processes
     from codecsleuth.training.loop import Trainer
     from codecsleuth.training.views import ViewMaker, clips_sha256
 
+    if started_processes() > 1:
+        raise UsageError("--model compact is trained in one process; leave torchrun out")
     config = TrainingConfig(**settings)
     scores = read_scores(calibrate_on, table.items) if calibrate_on else None
     folder = views_dir or out / "views"
@@ -157,9 +190,22 @@ def _train_compact(
     _follow(console, trainer, out, resume)
 
 
+def _from_recipe(
+    table: ItemTable, recipe: str, rawboost: int | None, settings: dict[str, Any]
+) -> FineTuneConfig:
+    from codecsleuth.data.rawboost import RawBoost
+    from codecsleuth.training.base import rows_of
+    from codecsleuth.training.recipes import from_recipe
+
+    if rawboost is not None:
+        settings["augmentation"] = RawBoost(rawboost)
+    clips = len(rows_of(table, "train", settings["left_out_sources"]))
+    return from_recipe(recipe, clips, **settings)
+
+
 def _fine_tune(
     table: ItemTable,
-    settings: dict[str, Any],
+    config: FineTuneConfig,
     out: Path,
     resume: bool,
     workers: int,
@@ -171,14 +217,16 @@ def _fine_tune(
 
     from codecsleuth.cli.output import tell
     from codecsleuth.inference import pick_device
-    from codecsleuth.training.fine_tune import FineTuneConfig, FineTuner
+    from codecsleuth.training.distributed import joined
+    from codecsleuth.training.fine_tune import FineTuner
     from codecsleuth.weights.xls_r import pretrained
 
-    config, place = FineTuneConfig(**settings), pick_device(device)
-    begin = pretrained(front_end, offline=offline, announce=tell)
-    tuner = FineTuner(table, config, begin, device=place, workers=workers)
-    out.mkdir(parents=True, exist_ok=True)
-    _follow(Console(stderr=True), tuner, out, resume)
+    place = pick_device(device)
+    with joined(place) as group:
+        begin = pretrained(front_end, offline=offline, announce=tell)
+        tuner = FineTuner(table, config, begin, device=place, workers=workers, group=group)
+        out.mkdir(parents=True, exist_ok=True)
+        _follow(Console(stderr=True, quiet=not group.writes), tuner, out, resume)
 
 
 def _check(model: str, out: Path, resume: bool) -> None:
@@ -226,6 +274,8 @@ def _follow(console: Console, trainer: Run[Any], out: Path, resume: bool) -> Non
             bar.update(task, completed=progress.step, figures=_losses(progress))
             if progress.dev is not None:
                 bar.console.print(_dev_line(progress, total), highlight=False, soft_wrap=True)
+    if trainer.step < total:
+        console.print("stopped early: dev did not get better any more", highlight=False)
     console.print(f"weights: {out / trainer.final_name}", highlight=False, soft_wrap=True)
 
 

@@ -21,7 +21,15 @@ import numpy as np
 
 from codecsleuth.data.clips import AUDIO_FOLDERS, RIGHT_SPELLING, Clips, expected
 from codecsleuth.data.items import BONA_FIDE, SPLITS, SPOOF, Item, ItemTable, missing_message
-from codecsleuth.data.protocols import UNKNOWN, Classes, Protocol, Row, parse_clip, read_protocol
+from codecsleuth.data.protocols import (
+    UNKNOWN,
+    Classes,
+    Protocol,
+    Row,
+    is_speaker,
+    parse_clip,
+    read_protocol,
+)
 from codecsleuth.errors import DataError, UsageError
 from codecsleuth.taxonomy import AXES, CLASSES, find_entries
 
@@ -170,9 +178,9 @@ def _file_digest(path: Path) -> str:
 
 
 def _refuse_overlap(items: Sequence[tuple[Item, bool]]) -> None:
-    first: dict[Path, str] = {}
+    first: dict[str, str] = {}
     for item, _ in items:
-        if (other := first.setdefault(item.path, item.split)) != item.split:
+        if (other := first.setdefault(item.file, item.split)) != item.split:
             raise UsageError(f"{item.file} is in {other} and in {item.split}; --split takes one")
 
 
@@ -324,15 +332,21 @@ class _Reader:
         """The list's classes; where it does not say, the catalogue's."""
         if row.label == BONA_FIDE:
             return row.classes
-        _, known = _entry(name)
-        if known is None:
+        if _entry(name)[1] is None:
             self.unnamed[name] += 1
-            return row.classes
-        stated = zip(row.classes, known, strict=True)
-        if any(ours and theirs and ours != theirs for theirs, ours in stated):
+        classes, differ = _merged(row.classes, name)
+        if differ:
             self.disagreements[name] += 1
-        vq, aux, dec = (a or b for a, b in zip(row.classes, known, strict=True))
-        return vq, aux, dec
+        return classes
+
+
+@cache
+def _merged(stated: Classes, name: str) -> tuple[Classes, bool]:
+    """A list's classes, filled in from the catalogue, and whether the two differ anywhere."""
+    known = _entry(name)[1] or UNKNOWN
+    differ = any(a and b and a != b for a, b in zip(stated, known, strict=True))
+    vq, aux, dec = (a or b for a, b in zip(stated, known, strict=True))
+    return (vq, aux, dec), differ
 
 
 @cache
@@ -346,9 +360,14 @@ def _entry(name: str) -> tuple[str, Classes | None]:
 
 def split_of(row: Row) -> str | None:
     """The paper's split of a clip, by its speaker; None for a CoSG clip."""
-    if row.clip is None:
+    return _split_of_speaker(row.owner)
+
+
+@cache
+def _split_of_speaker(name: str) -> str | None:
+    if not is_speaker(name):
         return None
-    return next((split for split, own in SPEAKERS.items() if row.owner in own), "train")
+    return next((split for split, own in SPEAKERS.items() if name in own), "train")
 
 
 def _named_rows(clips: Clips) -> Iterator[Row]:
@@ -379,7 +398,7 @@ def draw(rows: Iterable[Row], balance: str, seed: int | Sequence[int]) -> list[R
     originals: dict[str, Row] = {}
     versions: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     axis = [one.lower() for one in AXES].index(balance)
-    for row in sorted(rows, key=lambda row: row.stem):
+    for row in rows:
         clip = row.clip
         if clip is None:
             continue
@@ -399,7 +418,7 @@ def draw(rows: Iterable[Row], balance: str, seed: int | Sequence[int]) -> list[R
         fewest = min(taken[name] for name in choices)
         name = _any(sorted(name for name in choices if taken[name] == fewest), rng)
         taken[name] += 1
-        drawn[utterance] = _any(choices[name], rng)
+        drawn[utterance] = _any(sorted(choices[name], key=lambda row: row.stem), rng)
     return [row for one in utterances for row in (originals[one], drawn[one])]
 
 

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,13 +73,13 @@ def fetch_codecfake(
 def _fetch_subset(
     out: Path, subset: str, state: dict[str, Any], announce: Announce, watch: Watch
 ) -> None:
+    # A branch may move on; all files are to be of one commit.
+    first = HubFile(REPOSITORY, state["revision"], LABEL_FILES[subset], "dataset")
+    state["revision"] = _ask(first).revision
+    _keep_state(out, state)
     names = (LABEL_FILES[subset], *ARCHIVES[subset])
     files = [HubFile(REPOSITORY, state["revision"], name, "dataset") for name in names]
     declared = [_ask(file) for file in files]
-    # A branch may move on; all files are to be of one commit.
-    state["revision"] = declared[0].revision
-    _keep_state(out, state)
-    files = [replace(file, revision=state["revision"]) for file in files]
     _check_disk(out, declared)
     total = sum(one.bytes or 0 for one in declared) / 1e9
     announce(f"downloading {subset} ({total:.3g} GB) from {REPOSITORY} on the Hugging Face hub")

@@ -21,7 +21,8 @@ from codecsleuth.errors import DataError
 Classes = tuple[str | None, str | None, str | None]
 UNKNOWN: Final[Classes] = (None, None, None)
 
-_CLIP: Final = re.compile(r"([ps]\d+)(_\d+)(?:_(.+))?")
+_SPEAKER: Final = re.compile(r"[ps]\d+")
+_CLIP: Final = re.compile(rf"({_SPEAKER.pattern})(_\d+)(?:_(.+))?")
 _SUFFIX: Final = re.compile(r"\.(wav|flac)$", re.IGNORECASE)
 _LABELS: Final = MappingProxyType({"bonafide": BONA_FIDE, "spoof": SPOOF, "spoofs": SPOOF})
 #: Per word, its place among VQ, AUX and DEC, and the class.
@@ -46,6 +47,11 @@ class ClipName(NamedTuple):
     speaker: str
     utterance: str
     codec: str
+
+
+def is_speaker(name: str) -> bool:
+    """Whether this is a speaker of VCTK, by whom CoRS clips are; else it is a CoSG system."""
+    return _SPEAKER.fullmatch(name) is not None
 
 
 def parse_clip(stem: str) -> ClipName | None:

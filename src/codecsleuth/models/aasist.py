@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from codecsleuth.models.batch_norm import BatchNorm
+
 #: Divides the attention logits of the plain and of the heterogeneous layers.
 PLAIN_TEMPERATURE: Final = 2.0
 MIXED_TEMPERATURE: Final = 100.0
@@ -25,7 +27,7 @@ _WAY_DROPOUT: Final = 0.2
 _READ_OUT_DROPOUT: Final = 0.5
 
 
-class NodeNorm(nn.BatchNorm1d):
+class NodeNorm(BatchNorm):
     """Batch normalisation of ``(batch, nodes, width)`` over all nodes, then SELU."""
 
     def forward(self, nodes: Tensor) -> Tensor:
@@ -195,9 +197,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, out_channels: int, first: bool) -> None:
         super().__init__()
-        self.unused_norm = None if first else nn.BatchNorm2d(channels)
+        self.unused_norm = None if first else BatchNorm(channels)
         self.first = nn.Conv2d(channels, out_channels, (2, 3), padding=(1, 1))
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm = BatchNorm(out_channels)
         self.second = nn.Conv2d(out_channels, out_channels, (2, 3), padding=(0, 1))
         self.shortcut: nn.Module = nn.Identity()
         if channels != out_channels:

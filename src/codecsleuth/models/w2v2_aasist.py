@@ -20,6 +20,7 @@ from torch.nn.utils import parametrize
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from codecsleuth.models.aasist import GraphBranch, ResidualBlock
+from codecsleuth.models.batch_norm import BatchNorm
 from codecsleuth.taxonomy import CLASSES, TASKS
 
 #: Bands and frames are pooled by this, so that one frame stands for 60 ms.
@@ -102,19 +103,19 @@ class W2V2Aasist(nn.Module):
         self.front_end = Wav2Vec2Model(transformers_config(self.config.front_end))
         self.fast: nn.Module | None = None
         self.projection = nn.Linear(self.config.front_end.width, self.config.projection)
-        self.first_norm = nn.BatchNorm2d(1)
+        self.first_norm = BatchNorm(1)
         self.encoder = nn.Sequential(
             *(
                 ResidualBlock(before, after, first=not number)
                 for number, (before, after) in enumerate(itertools.pairwise(filters))
             )
         )
-        self.last_norm = nn.BatchNorm2d(filters[-1])
+        self.last_norm = BatchNorm(filters[-1])
         hidden = self.config.attention_hidden
         self.attention = nn.Sequential(
             nn.Conv2d(filters[-1], hidden, 1),
             nn.SELU(),
-            nn.BatchNorm2d(hidden),
+            BatchNorm(hidden),
             nn.Conv2d(hidden, filters[-1], 1),
         )
         self.branches = nn.ModuleDict(

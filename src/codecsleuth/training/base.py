@@ -30,6 +30,7 @@ from codecsleuth.training.checkpoint import (
     write_checkpoint,
 )
 from codecsleuth.training.config import RunConfig
+from codecsleuth.training.distributed import Group
 from codecsleuth.training.views import clips_sha256
 from codecsleuth.weights.store import write_atomically
 
@@ -71,6 +72,7 @@ class Run(ABC, Generic[Config]):
     Attributes:
         final_name: file name of the weights that come out.
         config: settings.
+        group: the processes that share the work; one of them writes.
         facts: what the weights file states of the training.
         fingerprint: hash of all that the result follows from.
     """
@@ -79,21 +81,26 @@ class Run(ABC, Generic[Config]):
     _network: torch.nn.Module
     _optimiser: torch.optim.Optimizer
 
-    def __init__(self, table: ItemTable, config: Config, network: Any) -> None:
+    def __init__(
+        self, table: ItemTable, config: Config, network: Any, group: Group | None = None
+    ) -> None:
         """Prepare a run.
 
         Args:
             table: clips to train on (split train) and to choose by (split dev).
             config: settings of the run.
             network: settings of the network, a dataclass.
+            group: the processes that share the work.
 
         Raises:
             DataError: there are no clips to train on, or none to evaluate on.
         """
-        self.config = config
+        self.config, self.group = config, group or Group()
         self.fingerprint = config.fingerprint(clips_sha256(table), asdict(network))
         self.facts = _training_facts(table, config)
-        self._train, self._dev = _rows_of(table, "train", config), _rows_of(table, "dev", config)
+        self._train, self._dev = (
+            rows_of(table, split, config.left_out_sources) for split in ("train", "dev")
+        )
         self._reached = _Reached()
 
     @abstractmethod
@@ -123,6 +130,10 @@ class Run(ABC, Generic[Config]):
     def _restore(self, checkpoint: Checkpoint) -> None:
         """Put back what `_own_states` and `_own_facts` gave."""
 
+    def _stalled(self) -> bool:
+        """Whether to end before all steps are done."""
+        return False
+
     @property
     def step(self) -> int:
         """Steps done so far."""
@@ -134,15 +145,18 @@ class Run(ABC, Generic[Config]):
         Args:
             out: folder of the run.
         """
-        _cut_log(out, self.step)
-        while self.step < self.config.steps:
+        if self.group.writes:
+            _clear(out)
+            _cut_log(out, self.step)
+        while self.step < self.config.steps and not self._stalled():
             losses = self._step()
             self._reached.step += 1
             last = self.step == self.config.steps
             dev = self._evaluate() if last or self.step % self.config.evaluate_every == 0 else None
             progress = Progress(self.step, losses, dev, self._reached.best_score)
             # First, so that no checkpoint is ahead of the log: lines after it are cut on resuming.
-            _write_log(out, progress)
+            if self.group.writes:
+                _write_log(out, progress)
             if last or self.step % self.config.checkpoint_every == 0:
                 self.save(out)
             yield progress
@@ -150,6 +164,8 @@ class Run(ABC, Generic[Config]):
 
     def save(self, out: Path) -> None:
         """Write the checkpoint."""
+        if not self.group.writes:
+            return
         states = {
             "network": self._network.state_dict(),
             "best": self._reached.best,
@@ -169,9 +185,12 @@ class Run(ABC, Generic[Config]):
 
         Raises:
             WeightsError: it cannot be read.
-            UsageError: it is of another run.
+            UsageError: it is of another run, or not all processes find it.
         """
-        if not (out / CHECKPOINT_NAME).is_file():
+        there = self.group.gather((out / CHECKPOINT_NAME).is_file())
+        if not all(there):
+            if any(there):
+                raise UsageError(f"{out}: not seen by all processes; --out must be shared by them")
             return False
         found = read_checkpoint(out / CHECKPOINT_NAME)
         facts = found.facts
@@ -228,9 +247,12 @@ def one_cycle(done: float, warm_up: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (done - warm_up) / (1.0 - warm_up))
 
 
-def _rows_of(table: ItemTable, split: str, config: RunConfig) -> Rows:
-    """Rows of a split's clips, without the sources left out."""
-    left_out = config.left_out_sources
+def rows_of(table: ItemTable, split: str, left_out: Sequence[str]) -> Rows:
+    """Rows of a split's clips, without the sources left out.
+
+    Raises:
+        DataError: there are none.
+    """
     chosen = [
         row for row, item in enumerate(table) if item.split == split and item.source not in left_out
     ]
@@ -241,7 +263,7 @@ def _rows_of(table: ItemTable, split: str, config: RunConfig) -> Rows:
 
 def _training_facts(table: ItemTable, config: RunConfig) -> dict[str, Any]:
     """What a weights file states of its training."""
-    used = [table.items[row] for row in _rows_of(table, "train", config)]
+    used = [table.items[row] for row in rows_of(table, "train", config.left_out_sources)]
     return {
         "data_sha256": table.sha256,
         "clips": len(used),
@@ -255,6 +277,13 @@ def _training_facts(table: ItemTable, config: RunConfig) -> dict[str, Any]:
 def _counts(items: Sequence[Item]) -> dict[str, int]:
     names = sorted({item.codec for item in items if item.codec})
     return {name: sum(item.codec == name for item in items) for name in names}
+
+
+def _clear(out: Path) -> None:
+    """Remove what a process that was killed while it wrote has left."""
+    for name in (CHECKPOINT_NAME, LOG_NAME):
+        for unfinished in out.glob(f".{name}.*"):
+            unfinished.unlink(missing_ok=True)
 
 
 def _write_log(out: Path, progress: Progress) -> None:

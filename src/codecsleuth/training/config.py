@@ -30,7 +30,6 @@ class RunConfig:
         evaluate_every: steps between evaluations on dev.
         checkpoint_every: steps between checkpoints.
         left_out_sources: sources that no clip is taken from.
-        augmentation: of training clips.
     """
 
     kinds: ClassVar[Mapping[str, tuple[str, ...]]] = KINDS
@@ -42,7 +41,6 @@ class RunConfig:
     evaluate_every: int = 100
     checkpoint_every: int = 100
     left_out_sources: tuple[str, ...] = ()
-    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be run.
@@ -92,6 +90,7 @@ class TrainingConfig(RunConfig):
         bona_fide_share: share of bona fide clips in a batch.
         evenness: of the draw over sources and codecs, see `sampling_weights`.
         average: decay a step of the running average of the weights that is evaluated and kept.
+        augmentation: how the views are made.
     """
 
     #: Without BIN, the compact network has no verdict.
@@ -108,6 +107,7 @@ class TrainingConfig(RunConfig):
     bona_fide_share: float = 0.4
     evenness: float = 0.5
     average: float = 0.99
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be run.

@@ -107,6 +107,8 @@ def download(entry: Published, announce: Announce) -> Iterator[tuple[Path, Decla
     """
     file = HubFile(entry.repository, entry.revision, entry.file)
     declared = hub.asking(entry.name, WeightsError, lambda: hub.ask(file))
+    if not hub.SHA256.fullmatch(declared.digest):
+        raise WeightsError(f"{entry.name}: the hub declares no sha256 for {entry.file}")
     size = f"{(declared.bytes or entry.gigabytes * 1e9) / 1e9:.3g} GB"
     announce(
         f"downloading {entry.name} ({size}) from {entry.repository} on the Hugging Face hub, "
