@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
 from codecsleuth.errors import AudioError
+from codecsleuth.evaluation import metrics
 from codecsleuth.evaluation.evaluate import Evaluation, evaluate
 from codecsleuth.evaluation.metrics import task_metrics
 from codecsleuth.evaluation.scores import ScoreTable, score_items, scores_csv
@@ -217,6 +218,17 @@ def test_every_figure_stands_beside_that_of_a_constant_answer() -> None:
     flat = evaluate(ScoreTable(tuple(clips()), even), Calibration(), draws=0).tasks["BIN"].figures
     for name in ("eer", "auc", "min_dcf", "cllr"):
         assert flat[name].value == pytest.approx(flat[name].constant)
+
+
+def test_detection_figures_are_the_metrics_by_their_names() -> None:
+    items = clips()
+    scores, _ = score_items(Oracle(items, noise=2.0), items)
+    found = evaluate(scores, Calibration(max_log_odds=99.0), draws=0).tasks["BIN"].figures
+    raw, is_codec = metrics.bin_log_odds(scores.logits["BIN"]), scores.labels("BIN") == 0
+    assert found["eer"].value == metrics.equal_error_rate(raw, is_codec)
+    assert found["auc"].value == metrics.area_under_curve(raw, is_codec)
+    assert found["min_dcf"].value == metrics.minimum_dcf(raw, is_codec)
+    assert found["cllr"].value == metrics.log_likelihood_ratio_cost(raw, is_codec)
 
 
 def of_system(number: int, system: str, codec: str = "") -> Item:

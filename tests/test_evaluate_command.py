@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -277,6 +278,18 @@ def test_figures_made_again_from_scores_are_the_same_to_the_byte(
     assert json.dumps(document, ensure_ascii=False, indent=2) + "\n" == first.out
     assert (document["missing"], len(document["unreadable"])) == (1, 1)
     assert (tmp_path / "page.html").read_bytes() == (tmp_path / "again.html").read_bytes()
+
+
+def test_folder_names_that_are_not_text(evaluate: Run, copied: Path, tmp_path: Path) -> None:
+    strange = Path(os.fsdecode(bytes(tmp_path) + b"/d\xffta"))
+    copied.rename(strange)
+    scores = strange / "scores.csv"
+    words = ["--scores", scores, "--report", strange / "page.html", "--json"]
+    first = evaluate("--data", strange, *words)
+    assert first.status == 0
+    assert first.document["data"]["folder"].endswith("d\\xffta")
+    again = evaluate.bare("evaluate", "--from-scores", scores, "--bootstrap", 50, "--json")
+    assert again.document["from_scores"][0].endswith("d\\xffta/scores.csv")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from codecsleuth import __version__
 from codecsleuth.errors import DataError
 from codecsleuth.evaluation.evaluate import Evaluation, Judged, evaluate_judged
 from codecsleuth.evaluation.scores import Scored
+from codecsleuth.report.words import text
 
 SCHEMA: Final = "codecsleuth/evaluation/1"
 
@@ -89,7 +90,9 @@ class Report:
         ]
 
     def _file_names(self) -> list[str]:
-        return [str(path) for path in self.files] or [str(n + 1) for n in range(len(self.runs))]
+        return [text(str(path)) for path in self.files] or [
+            str(n + 1) for n in range(len(self.runs))
+        ]
 
     @cached_property
     def run_figures(self) -> list[dict[str, dict[str, float]]]:
@@ -173,7 +176,7 @@ class Report:
             "unreadable": [bad for origin in origins for bad in origin.unreadable],
             **self.evaluation.to_dict(),
             **({"folds": self._folds()} if len(self.runs) > 1 else {}),
-            **({"from_scores": [str(path) for path in self.files]} if self.files else {}),
+            **({"from_scores": self._file_names()} if self.files else {}),
             "warnings": self.warnings,
         }
 

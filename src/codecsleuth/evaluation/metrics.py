@@ -100,7 +100,10 @@ def equal_error_rate(
     on the order of clips with equal scores, a constant score gives 0.5, and the convex hull, which
     would flatter a small test, is not taken.
     """
-    missed, false_alarms = error_rates(scores, is_codec, weights)
+    return _crossing(*error_rates(scores, is_codec, weights))
+
+
+def _crossing(missed: FloatArray, false_alarms: FloatArray) -> FloatArray:
     gap = missed - false_alarms
     after = np.argmax(gap >= 0, axis=-1)[..., None]
     before = np.maximum(after - 1, 0)
@@ -119,7 +122,10 @@ def area_under_curve(
     scores: FloatArray, is_codec: BoolArray, weights: FloatArray | None = None
 ) -> FloatArray:
     """Chance that a codec clip scores above a bona fide clip, ties counted half."""
-    missed, false_alarms = error_rates(scores, is_codec, weights)
+    return _area(*error_rates(scores, is_codec, weights))
+
+
+def _area(missed: FloatArray, false_alarms: FloatArray) -> FloatArray:
     detected = 1.0 - missed
     heights = 0.5 * (detected[..., 1:] + detected[..., :-1])
     return cast(FloatArray, (heights * -np.diff(false_alarms, axis=-1)).sum(axis=-1))
@@ -139,8 +145,16 @@ def minimum_dcf(
     The defaults are those of ASVspoof 5: codec clips are rare (0.05) and ten times as costly to
     miss as a bona fide clip is to accuse.
     """
-    missed, false_alarms = error_rates(scores, is_codec, weights)
-    miss_cost, alarm_cost = cost_miss * prior_codec, cost_false_alarm * (1.0 - prior_codec)
+    rates = error_rates(scores, is_codec, weights)
+    return _least_cost(*rates, cost_miss * prior_codec, cost_false_alarm * (1.0 - prior_codec))
+
+
+def _least_cost(
+    missed: FloatArray,
+    false_alarms: FloatArray,
+    miss_cost: float = COST_CODEC_CALLED_BONA_FIDE * PRIOR_CODEC,
+    alarm_cost: float = COST_BONA_FIDE_CALLED_CODEC * (1.0 - PRIOR_CODEC),
+) -> FloatArray:
     costs = miss_cost * missed + alarm_cost * false_alarms
     return cast(FloatArray, costs.min(axis=-1) / min(miss_cost, alarm_cost))
 
@@ -411,10 +425,11 @@ class DetectionAnswers(_PerClip):
 
         def figures(weights: FloatArray) -> dict[str, FloatArray]:
             even = even_prior(is_codec, weights)
+            rates = error_rates(self.ranking, is_codec, weights)
             return {
-                "eer": equal_error_rate(self.ranking, is_codec, weights),
-                "auc": area_under_curve(self.ranking, is_codec, weights),
-                "min_dcf": minimum_dcf(self.ranking, is_codec, weights),
+                "eer": _crossing(*rates),
+                "auc": _area(*rates),
+                "min_dcf": _least_cost(*rates),
                 "cllr": log_likelihood_ratio_cost(self.log_odds, is_codec, weights),
                 "ece": calibration_error(probabilities, is_codec, even),
                 "codec_called_codec": weighted_mean(called_codec, weights * is_codec),

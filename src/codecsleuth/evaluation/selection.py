@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from codecsleuth.data.items import Item, ItemTable, fold_sources
 from codecsleuth.errors import DataError, UsageError
+from codecsleuth.report.words import text
 
 DEFAULT_SPLIT: Final = "dev"
 _NAMED: Final = 3
@@ -49,7 +50,7 @@ class Selection:
     def facts(self) -> dict[str, Any]:
         """Which clips of which data; plain values for JSON."""
         return {
-            "folder": str(self.table.folder),
+            "folder": text(str(self.table.folder)),
             "table_sha256": self.table.sha256,
             "protocol_sha256": dict(self.table.protocols),
             "description": self.describe(),
