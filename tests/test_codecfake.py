@@ -189,8 +189,8 @@ def test_a_draw_from_all_clips_has_the_counts_of_the_papers_list(
 ) -> None:
     from codecsleuth.taxonomy import find_entries
 
-    drawn = draw(inventory, axis, 1234)
-    assert len(drawn) == 85_930
+    drawn, left_out = draw(inventory, axis, 1234)
+    assert (len(drawn), left_out) == (85_930, 0)
     entries = {codec: find_entries(codec)[0] for codec in ALL_CODECS}
     coded = [entries[row.stem.split("_", 2)[2]] for row in drawn if row.label == "spoof"]
     for name, paper in PAPER[axis].items():
@@ -204,7 +204,8 @@ def test_a_draw_does_with_what_versions_there_are() -> None:
     rows = [Row(0, "p225", f"p225_00{n}", "bonafide") for n in range(6)]
     rows += [Row(0, "p225", f"p225_00{n}_bigcodec", "spoof") for n in range(5)]
     rows += [Row(0, "p225", "p225_000_spectralcodecs", "spoof")]
-    drawn = draw(rows, "vq", 0)
+    drawn, left_out = draw(rows, "vq", 0)
+    assert left_out == 1
     assert [row.stem for row in drawn] == [
         *("p225_000", "p225_000_spectralcodecs", "p225_001", "p225_001_bigcodec"),
         *("p225_002", "p225_002_bigcodec", "p225_003", "p225_003_bigcodec"),
@@ -349,7 +350,38 @@ def test_a_line_said_twice_counts_once_and_is_told(
     given.write_text("p225 p225_001 - - bonafide\n" * 3)
     table = read_data(folders["authors"], protocols=[given])
     assert len(table) == 1
-    assert table.notes == ("2 lines say again what an earlier line of the list says",)
+    assert table.notes == ("2 lines say again what an earlier line says",)
+
+
+def test_lists_of_one_split_are_joined_and_must_agree(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    row = "p225 p225_001_bigcodec - {} TIME SVQ spoof\n"
+    for name, aux in (("train_a", "Trad"), ("train_b", "Trad"), ("train_c", "SEM")):
+        (tmp_path / f"{name}.txt").write_text(row.format(aux))
+    a, b, c = (tmp_path / f"train_{name}.txt" for name in "abc")
+    table = read_data(folders["authors"], protocols=[a, b])
+    assert len(table) == 1
+    assert "1 lines say again" in table.notes[0]
+    assert "contradict each other" in refusal(folders["authors"], protocols=[a, c])
+    whole, part = folders["authors"] / "CoSG_ALL.txt", folders["authors"] / "CoSG_SEEN.txt"
+    assert "in CoSG_ALL and in CoSG_SEEN" in refusal(folders["authors"], protocols=[whole, part])
+
+
+@pytest.mark.parametrize("clip", ["p225_001_{codec}", "p225_001"])
+def test_cors_labels_may_stand_under_the_codec(tmp_path: Path, clip: str) -> None:
+    folder = make_codecfake(tmp_path / "set", "huggingface")
+    rows = "Model ClipID QUA AUX DEC Label\nOriginal p225_001 Real Real Real bonafide\n"
+    rows += f"bigcodec {clip.format(codec='bigcodec')} Svq None Time Spoof\n"
+    (folder / "CoRS_labels.txt").write_text(rows)
+    real, coded = read_data(folder, splits=["train"])
+    assert (real.speaker, coded.speaker) == ("p225", "p225")
+    assert (coded.codec, coded.vq, coded.path.stem) == ("BigCodec", "SVQ", "p225_001_bigcodec")
+
+
+def test_wrong_words_are_usage_errors(folders: dict[str, Path]) -> None:
+    assert "--balance codec" in refusal(folders["bare"], balance="codec")
+    assert "there are: train, dev, test, CoRS_ALL" in refusal(folders["bare"], splits=["eval"])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from codecsleuth.taxonomy import catalogue
+from codecsleuth.data.protocols import is_system
 
 AUTHORS_CORS: Final = "all_data_16k"
 AUTHORS_COSG: Final = "SLMdemos_16k"
@@ -41,10 +41,10 @@ class Clips:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._files: dict[tuple[str, str], str] = {}
-        systems = {_plain(e.name) for e in catalogue() if e.kind == "system"}
+        self._released = any((root / one).is_dir() for one in (RELEASED_CORS, RELEASED_COSG))
         for folder, names in _listings(root, "", _DEPTH):
             parent, _, name = folder.rpartition("/")
-            own = parent.endswith(AUTHORS_COSG) or name.upper() in systems
+            own = parent.endswith(AUTHORS_COSG) or is_system(name)
             self._add(name if own else "", folder, names)
 
     def _add(self, system: str, folder: str, names: list[str]) -> None:
@@ -62,6 +62,12 @@ class Clips:
         """System and stem of every file, sorted."""
         return iter(sorted(self._files))
 
+    def expected(self, system: str, stem: str) -> str:
+        """Where a clip that is not there would be, in the layout of what is there."""
+        if self._released:
+            return f"{RELEASED_COSG if system else RELEASED_CORS}/{stem}.wav"
+        return f"{AUTHORS_COSG}/{system}/{stem}.wav" if system else f"{AUTHORS_CORS}/{stem}.wav"
+
     def find(self, system: str, stem: str, codec: str = "") -> str | None:
         """Path of a clip below the folder, whichever way its codec is spelt; None if not there."""
         found = self._files.get((system, stem)) or self._files.get(("", stem))
@@ -69,18 +75,6 @@ class Clips:
             utterance = stem.removesuffix(codec)
             found = next(filter(None, (self.find("", utterance + o) for o in _OTHERS[codec])), None)
         return found
-
-
-def expected(root: Path, system: str, stem: str) -> str:
-    """Where a clip that is not there would be, in the layout of what is there."""
-    released = (root / RELEASED_CORS).is_dir() or (root / RELEASED_COSG).is_dir()
-    if system:
-        return f"{RELEASED_COSG}/{stem}.wav" if released else f"{AUTHORS_COSG}/{system}/{stem}.wav"
-    return f"{RELEASED_CORS if released else AUTHORS_CORS}/{stem}.wav"
-
-
-def _plain(name: str) -> str:
-    return name.replace("-", "").replace(" ", "").upper()
 
 
 def _listings(root: Path, below: str, depth: int) -> Iterator[tuple[str, list[str]]]:

@@ -9,6 +9,7 @@ there is no list, it is what the clips' names, the catalogue and the paper's spe
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from codecsleuth.data.clips import AUDIO_FOLDERS, RIGHT_SPELLING, Clips, expected
+from codecsleuth.data.clips import AUDIO_FOLDERS, RIGHT_SPELLING, Clips
 from codecsleuth.data.items import BONA_FIDE, SPLITS, SPOOF, Item, ItemTable, missing_message
 from codecsleuth.data.protocols import (
     UNKNOWN,
@@ -69,6 +70,7 @@ _MARKS: Final = (
     *("dev_mult_learn.txt", "test_mult_learn.txt"),
     *(f"{name}.txt" for name in (CORS_ALL, COSG_ALL, COSG_SEEN)),
 )
+_LABELS: Final = ("label", "vq", "aux", "dec")
 _NAMED: Final = 3
 
 T = TypeVar("T")
@@ -79,7 +81,8 @@ def find_codecfake(folder: Path) -> Path | None:
     if folder.name in AUDIO_FOLDERS and folder.is_dir():
         return folder.parent
     try:
-        inner = sorted(path for path in folder.iterdir() if path.is_dir())
+        with os.scandir(folder) as entries:
+            inner = sorted(folder / entry.name for entry in entries if entry.is_dir())
     except OSError:
         return None
     marked = (one for one in (folder, *inner) if any((one / mark).exists() for mark in _MARKS))
@@ -120,6 +123,8 @@ def read_codecfake(
         DataError: a list or the audio cannot be used; one line that says what to do.
         UsageError: there is no such set, or a list given is for none of the sets asked for.
     """
+    if balance not in (None, *_TRAIN_LISTS):
+        raise UsageError(f"--balance {balance}: not one of vq, aux, dec")
     try:
         clips = Clips(root)
     except OSError as error:
@@ -128,9 +133,8 @@ def read_codecfake(
         raise DataError(absent_message(root))
     reader = _Reader(clips, [read_protocol(path) for path in protocols], balance, seed)
     names = _wanted(reader.given, splits)
-    items = [item for name in names for item in reader.items(name)]
+    items = reader.unique(item for name in names for item in reader.items(name))
     reader.refuse_unused()
-    _refuse_overlap(items)
     present = tuple(item for item, there in items if there)
     missing = tuple(item for item, there in items if not there)
     if missing and not allow_missing:
@@ -177,13 +181,6 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _refuse_overlap(items: Sequence[tuple[Item, bool]]) -> None:
-    first: dict[str, str] = {}
-    for item, _ in items:
-        if (other := first.setdefault(item.file, item.split)) != item.split:
-            raise UsageError(f"{item.file} is in {other} and in {item.split}; --split takes one")
-
-
 @dataclass
 class _Reader:
     """What is known of the folder while its sets are read."""
@@ -204,6 +201,22 @@ class _Reader:
         for row in self._rows(name):
             yield self._item(name, row)
 
+    def unique(self, items: Iterable[tuple[Item, bool]]) -> list[tuple[Item, bool]]:
+        """Each clip once; whatever is said of a clip twice must agree."""
+        first: dict[tuple[str, str], Item] = {}
+        kept = []
+        for item, there in items:
+            known = first.setdefault((item.group, item.file), item)
+            if known is item:
+                kept.append((item, there))
+            elif known.split != item.split:
+                raise UsageError(f"{item.file}: in {known.split} and in {item.split}; choose one")
+            elif any(getattr(known, one) != getattr(item, one) for one in _LABELS):
+                raise DataError(f"{item.file}: lists of {item.split} contradict each other")
+            else:
+                self.repeated += 1
+        return kept
+
     def notes(self) -> Iterator[str]:
         """What a user should know of how the clips were read."""
         yield from self.told
@@ -216,7 +229,7 @@ class _Reader:
             total, named = sum(self.unnamed.values()), _listed(self.unnamed)
             yield f"{total} clips: not in the catalogue ({named}); what no list says is unknown"
         if self.repeated:
-            yield f"{self.repeated} lines say again what an earlier line of the list says"
+            yield f"{self.repeated} lines say again what an earlier line says"
         if self.unpaired:
             yield f"{self.unpaired} utterances without original or codec version are not drawn"
 
@@ -268,10 +281,14 @@ class _Reader:
             left_out = UNSEEN_SYSTEMS if name == COSG_SEEN else ()
             return [row for row in self._cosg(name) if row.owner not in left_out]
         rows = self._cors["test" if name == CORS_ALL else name]
+        if not rows:
+            root = self.clips.root
+            raise DataError(
+                f"{root}: no clips of {name}, by their speakers; "
+                f"'codecsleuth data fetch codecfake+ --out {root}' gets CoRS"
+            )
         if name == CORS_ALL:
             return [row for row in rows if not row.stem.endswith(f"_{NOT_IN_CORS_ALL}")]
-        if not rows:
-            raise DataError(f"{self.clips.root}: no clips of split {name}, by their speakers")
         return self._drawn(name, rows) if self.balance else rows
 
     def _cosg(self, name: str) -> tuple[Row, ...]:
@@ -294,8 +311,8 @@ class _Reader:
         return by_split
 
     def _drawn(self, name: str, rows: list[Row]) -> list[Row]:
-        drawn = draw(rows, str(self.balance), [self.seed, SPLITS.index(name)])
-        self.unpaired += len({row.clip and row.clip.utterance for row in rows}) - len(drawn) // 2
+        drawn, left_out = draw(rows, str(self.balance), [self.seed, SPLITS.index(name)])
+        self.unpaired += left_out
         self.told.append(
             f"{name}: {len(drawn) // 2} pairs drawn from the clips' names, --balance {self.balance}"
         )
@@ -305,7 +322,7 @@ class _Reader:
         clip = row.clip
         system, codec = ("", clip.codec) if clip else (row.owner, "")
         found = self.clips.find(system, row.stem, codec)
-        file = found or expected(self.clips.root, system, row.stem)
+        file = found or self.clips.expected(system, row.stem)
         vq, aux, dec = self._classes(row, codec or system)
         coded = row.label == SPOOF
         item = Item(
@@ -379,7 +396,7 @@ def _named_rows(clips: Clips) -> Iterator[Row]:
             yield Row(number, clip.speaker, stem, label, classes)
 
 
-def draw(rows: Iterable[Row], balance: str, seed: int | Sequence[int]) -> list[Row]:
+def draw(rows: Iterable[Row], balance: str, seed: int | Sequence[int]) -> tuple[list[Row], int]:
     """Pair each original with one of its codec versions, all classes of an axis equally often.
 
     Utterances are taken in random order, those with the fewest classes to choose from first; each
@@ -392,8 +409,8 @@ def draw(rows: Iterable[Row], balance: str, seed: int | Sequence[int]) -> list[R
         seed: of the draw.
 
     Returns:
-        Original, version, original, version, ..., sorted by utterance. An utterance without
-        original, or without version of known class, is left out.
+        Original, version, original, version, ..., sorted by utterance; and how many utterances are
+        left out, having no original or no version of known class.
     """
     originals: dict[str, Row] = {}
     versions: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
@@ -419,7 +436,8 @@ def draw(rows: Iterable[Row], balance: str, seed: int | Sequence[int]) -> list[R
         name = _any(sorted(name for name in choices if taken[name] == fewest), rng)
         taken[name] += 1
         drawn[utterance] = _any(sorted(choices[name], key=lambda row: row.stem), rng)
-    return [row for one in utterances for row in (originals[one], drawn[one])]
+    left_out = len(originals.keys() | versions.keys()) - len(utterances)
+    return [row for one in utterances for row in (originals[one], drawn[one])], left_out
 
 
 def _any(choices: Sequence[T], rng: np.random.Generator) -> T:

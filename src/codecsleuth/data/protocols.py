@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from codecsleuth.data.items import BONA_FIDE, SPOOF
 from codecsleuth.errors import DataError
+from codecsleuth.taxonomy import catalogue
 
 Classes = tuple[str | None, str | None, str | None]
 UNKNOWN: Final[Classes] = (None, None, None)
@@ -52,6 +53,13 @@ class ClipName(NamedTuple):
 def is_speaker(name: str) -> bool:
     """Whether this is a speaker of VCTK, by whom CoRS clips are; else it is a CoSG system."""
     return _SPEAKER.fullmatch(name) is not None
+
+
+@cache
+def is_system(name: str) -> bool:
+    """Whether CodecFake+ has CoSG clips of a system by this name, such as ``VALLE``."""
+    systems = [entry for entry in catalogue() if entry.kind == "system"]
+    return name.upper() in {alias for entry in systems for alias in (entry.name, *entry.aliases)}
 
 
 def parse_clip(stem: str) -> ClipName | None:
@@ -141,7 +149,19 @@ def _rows(path: Path, text: str) -> Iterator[Row]:
             raise DataError(f"{path}, line {number}: {reason}") from error
         if "/" in clip or "\0" in clip:
             raise DataError(f"{path}, line {number}: {clip!r} is not the name of a clip")
-        yield Row(number, owner, _SUFFIX.sub("", clip), label, classes)
+        stem = _SUFFIX.sub("", clip)
+        if not stem.startswith(f"{owner}_"):
+            owner, stem = _by_speaker(owner, stem, label)
+        yield Row(number, owner, stem, label, classes)
+
+
+def _by_speaker(owner: str, stem: str, label: str) -> tuple[str, str]:
+    """Speaker and full name of a CoRS clip that a list has under its codec; others as they are."""
+    clip = parse_clip(stem)
+    if clip is None or is_system(owner):
+        return owner, stem
+    coded = label == SPOOF and not clip.codec
+    return clip.speaker, f"{stem}_{owner}" if coded else stem
 
 
 @lru_cache(maxsize=1024)
