@@ -14,6 +14,7 @@ import soundfile
 
 from codecsleuth import cli
 from codecsleuth.calibration import Calibration
+from codecsleuth.evaluation.scores import Origin, Scored, ScoreTable
 from codecsleuth.inference import Model
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.weights import WeightsFile, write_weights
@@ -31,6 +32,16 @@ def speech_like(seconds: float, rate: int = 16_000, seed: int = 0) -> np.ndarray
     syllables = 0.15 + np.clip(np.sin(2 * np.pi * 3 * time + seed), 0, 1)
     noise = random.standard_normal(len(time))
     return (0.08 * syllables * (voice + 0.3 * noise)).astype(np.float32)
+
+
+def scored(scores: ScoreTable, calibration: Calibration | None = None, **facts: Any) -> Scored:
+    """Scores as a run has them, of a model and a folder that are nowhere."""
+    model = {"name": "oracle", "version": "1", "sha256": "a" * 64, "tasks": list(scores.logits)}
+    data = {"folder": "/data", "table_sha256": "b" * 64, "protocol_sha256": {}, "fold": None}
+    data |= {"description": "split dev", "split": "dev", "sources": None, "left_out": False}
+    return Scored(
+        scores, Origin(model, data | facts, {"device": "cpu"}, calibration or Calibration())
+    )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
 from codecsleuth.errors import AudioError
+from codecsleuth.evaluation import metrics
 from codecsleuth.evaluation.evaluate import Evaluation, evaluate
 from codecsleuth.evaluation.metrics import task_metrics
 from codecsleuth.evaluation.scores import ScoreTable, score_items, scores_csv
 from codecsleuth.taxonomy import CLASSES
+from conftest import scored
 
 CODECS = {
     "EnCodec": ("MVQ", "None", "Time"),
@@ -204,18 +207,62 @@ def test_a_model_without_detection_has_no_verdicts() -> None:
     found = evaluate(scores, Calibration(), draws=0)
     assert "BIN" not in found.tasks
     assert found.per_codec["EnCodec"].detected is None
-    assert "log_odds_raw" not in scores_csv(scores, Calibration())
+    assert "log_odds_raw" not in scores_csv(scored(scores))
 
 
-def test_score_rows_name_columns_by_task_and_class() -> None:
-    items = [clip(0), clip(1, "EnCodec")]
-    scores, _ = score_items(Oracle(items), items)
-    header, first, second = scores_csv(scores, Calibration(bin_scale=2.0, bin_bias=1.0)).split(
-        "\n"
-    )[:3]
-    values = dict(zip(header.split(","), second.split(","), strict=True))
-    assert (values["path"], values["codec"]) == ("1EnCodec.wav", "EnCodec")
-    assert float(values["log_odds_raw"]) == 2.0
-    assert float(values["log_odds_calibrated"]) == 5.0
-    assert float(values["VQ:MVQ"]) == 2.0
-    assert first.startswith("0.wav,bonafide,dev,page,0,,")
+def test_every_figure_stands_beside_that_of_a_constant_answer() -> None:
+    found = judged(clips(), noise=2.0, draws=0)
+    for task in found.tasks.values():
+        assert all(figure.constant is not None for figure in task.figures.values())
+    even = {"BIN": np.zeros((48, 2)), "VQ": np.zeros((48, 4))}
+    flat = evaluate(ScoreTable(tuple(clips()), even), Calibration(), draws=0).tasks["BIN"].figures
+    for name in ("eer", "auc", "min_dcf", "cllr"):
+        assert flat[name].value == pytest.approx(flat[name].constant)
+
+
+def test_detection_figures_are_the_metrics_by_their_names() -> None:
+    items = clips()
+    scores, _ = score_items(Oracle(items, noise=2.0), items)
+    found = evaluate(scores, Calibration(max_log_odds=99.0), draws=0).tasks["BIN"].figures
+    raw, is_codec = metrics.bin_log_odds(scores.logits["BIN"]), scores.labels("BIN") == 0
+    assert found["eer"].value == metrics.equal_error_rate(raw, is_codec)
+    assert found["auc"].value == metrics.area_under_curve(raw, is_codec)
+    assert found["min_dcf"].value == metrics.minimum_dcf(raw, is_codec)
+    assert found["cllr"].value == metrics.log_likelihood_ratio_cost(raw, is_codec)
+
+
+def of_system(number: int, system: str, codec: str = "") -> Item:
+    item = clip(number, codec)
+    return replace(item, system=system, subset="CoSG", group=f"{system}{number}{codec}")
+
+
+def test_a_system_with_most_of_the_clips_does_not_decide_the_macro_figures() -> None:
+    """Ninety clips of a system that is all wrong, ten of one that is all right."""
+    items = [of_system(n, "LARGE", codec) for n in range(45) for codec in ("", "EnCodec")]
+    items += [of_system(n, "SMALL", codec) for n in range(5) for codec in ("", "EnCodec")]
+    sign = np.array([(1 if i.is_codec else -1) * (1 if i.system == "SMALL" else -1) for i in items])
+    logits = {"BIN": np.stack([3.0 * sign, 0.0 * sign], axis=1)}
+    found = evaluate(ScoreTable(tuple(items), logits), Calibration(), draws=20)
+    assert found.tasks["BIN"].figures["codec_called_codec"].value == pytest.approx(0.1)
+    macro = found.macro["system"]["BIN"]
+    assert macro["codec_called_codec"].value == pytest.approx(0.5)
+    assert macro["eer"].value == pytest.approx(0.5)
+    assert macro["eer"].interval is not None and macro["eer"].constant == 0.5
+    assert (found.per_system["LARGE"].eer, found.per_system["SMALL"].eer) == (1.0, 0.0)
+    assert found.per_system["SMALL"].bona_fide_clips == 5
+    assert "codec" not in found.macro
+
+
+def test_macro_f1_over_systems_weighs_the_classes_of_each_system_alike() -> None:
+    found = judged([of_system(n, "ABC"[n % 3], c) for n in range(9) for c in ("", "EnCodec")], 1.0)
+    macro = found.macro["system"]["VQ"]["f1_weighted"]
+    # Systems of the same size: nothing to even out.
+    assert macro.value == pytest.approx(found.tasks["VQ"].figures["f1_weighted"].value)
+    assert macro.constant == pytest.approx(found.tasks["VQ"].figures["f1_weighted"].constant)
+
+
+def test_accuracy_of_a_part_has_an_interval() -> None:
+    part = judged(clips()).per_codec["EnCodec"]
+    low, high = part.accuracy_intervals["DEC"]
+    assert 0.5 < low < high == 1.0
+    assert judged(clips()).per_codec["TaDiCodec"].accuracy_intervals["VQ"] is None

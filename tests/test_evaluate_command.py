@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import soundfile
 import torch
 
+from codecfake import SYSTEMS, UNSEEN, make_codecfake
 from codecsleuth import cli
 from codecsleuth.calibration import LN10, Calibration
 from codecsleuth.inference import Model
@@ -92,14 +95,23 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any)
     )
     write_weights(tmp_path / "meter.safetensors", weights)
 
-    def call(*words: object) -> Outcome:
+    def bare(*words: object) -> Outcome:
         capsysbinary.readouterr()
-        model = ["--model", str(tmp_path / "meter.safetensors"), "--bootstrap", "50"]
-        status = cli.run(["evaluate", *model, *map(str, words)])
+        status = cli.run([*map(str, words)])
         out, err = capsysbinary.readouterr()
         return Outcome(status, out.decode(), err.decode())
 
+    def call(*words: object) -> Outcome:
+        model = ["--model", tmp_path / "meter.safetensors", "--bootstrap", 50]
+        return bare("evaluate", *model, *words)
+
+    call.bare = bare  # type: ignore[attr-defined]
     return call
+
+
+@pytest.fixture(scope="module")
+def codecfake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_codecfake(tmp_path_factory.mktemp("mini") / "CodecFake+")
 
 
 def test_json_follows_its_schema(evaluate: Run, data: Path) -> None:
@@ -180,7 +192,7 @@ def test_one_source_of_the_split(evaluate: Run, data: Path) -> None:
         (["--fold", "4/3"], 2, "--fold '4/3': not a fold such as 1/5"),
         (["--fold", "1/9"], 1, "3 sources cannot make 9 folds"),
         (["--fold", "1/3", "--source", PAGES[0]], 2, "exclude each other"),
-        (["--force"], 2, "--force is for --output and --scores"),
+        (["--force"], 2, "--force is for --output, --scores and --report"),
         (["--output", "x", "--scores", "x"], 2, "name the same file"),
     ],
 )
@@ -230,7 +242,7 @@ def test_scores_and_output_go_to_files_that_are_not_overwritten(
     assert (outcome.status, outcome.out) == (0, "")
     assert "EER" in (tmp_path / "report.txt").read_text(encoding="utf-8")
     with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(line for line in file if not line.startswith("# ")))
     assert len(rows) == 24
     assert all((float(r["log_odds_raw"]) > 0) == (r["label"] == "spoof") for r in rows)
     again = evaluate("--data", data, "--scores", tmp_path / "scores.csv")
@@ -242,9 +254,147 @@ def test_scores_and_output_go_to_files_that_are_not_overwritten(
 def test_what_is_measured_is_what_analyze_says(evaluate: Run, data: Path, tmp_path: Path) -> None:
     evaluate("--data", data, "--scores", tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
-        row = next(csv.DictReader(file))
+        row = next(csv.DictReader(line for line in file if not line.startswith("# ")))
     answer = Model.load(tmp_path / "meter.safetensors").analyze(data / row["path"])
     assert float(row["log_odds_calibrated"]) == pytest.approx(answer.log10_lr * LN10, rel=1e-12)
+
+
+def test_figures_made_again_from_scores_are_the_same_to_the_byte(
+    evaluate: Run, copied: Path, tmp_path: Path
+) -> None:
+    """Missing and unreadable clips, thresholds and notes included; without data and model."""
+    (copied / "3.wav").write_text("not audio")
+    (copied / "6 EnCodec.wav").unlink()
+    words = ["--json", "--report", tmp_path / "page.html", "--scores", tmp_path / "scores.csv"]
+    first = evaluate("--data", copied, "--allow-missing", *words)
+    assert first.status == 1
+    shutil.rmtree(copied)
+    (tmp_path / "meter.safetensors").unlink()
+    words = ["evaluate", "--from-scores", tmp_path / "scores.csv", "--bootstrap", "50"]
+    again = evaluate.bare(*words, "--json", "--report", tmp_path / "again.html")
+    assert again.status == 0
+    document = again.document
+    assert document.pop("from_scores") == [str(tmp_path / "scores.csv")]
+    assert json.dumps(document, ensure_ascii=False, indent=2) + "\n" == first.out
+    assert (document["missing"], len(document["unreadable"])) == (1, 1)
+    assert (tmp_path / "page.html").read_bytes() == (tmp_path / "again.html").read_bytes()
+
+
+def test_folder_names_that_are_not_text(evaluate: Run, copied: Path, tmp_path: Path) -> None:
+    strange = Path(os.fsdecode(bytes(tmp_path) + b"/d\xffta"))
+    copied.rename(strange)
+    scores = strange / "scores.csv"
+    words = ["--scores", scores, "--report", strange / "page.html", "--json"]
+    first = evaluate("--data", strange, *words)
+    assert first.status == 0
+    assert first.document["data"]["folder"].endswith("d\\xffta")
+    again = evaluate.bare("evaluate", "--from-scores", scores, "--bootstrap", 50, "--json")
+    assert again.document["from_scores"][0].endswith("d\\xffta/scores.csv")
+
+
+@pytest.fixture
+def folds(evaluate: Run, data: Path, tmp_path: Path) -> tuple[Outcome, Path]:
+    """All three folds by one command, each with a model of its own."""
+    for number in (1, 2, 3):
+        (tmp_path / f"fold-{number}.safetensors").write_bytes(
+            (tmp_path / "meter.safetensors").read_bytes()
+        )
+    model = ["--model", tmp_path / "fold-{fold}.safetensors"]
+    words = ["--folds", 3, "--scores", tmp_path / "scores-{fold}.csv", "--json"]
+    return evaluate("--data", data, *model, *words), tmp_path
+
+
+def test_folds_in_one_command_are_the_folds_one_by_one(
+    evaluate: Run, data: Path, folds: tuple[Outcome, Path]
+) -> None:
+    outcome, folder = folds
+    assert outcome.status == 0
+    document = outcome.document
+    jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert [run["name"] for run in document["folds"]["runs"]] == [
+        "fold 1/3",
+        "fold 2/3",
+        "fold 3/3",
+    ]
+    assert document["clips"] == 48
+    for number, run in enumerate(document["folds"]["runs"], 1):
+        alone = evaluate("--data", data, "--fold", f"{number}/3", "--json").document
+        assert run["clips"] == alone["clips"]
+        assert run["tasks"]["VQ"]["f1_weighted"] == alone["tasks"]["VQ"]["f1_weighted"]
+    # One of the three pages is known to the weights.
+    assert sum("NOT LEFT OUT" in warning for warning in document["warnings"]) == 1
+    spread = document["folds"]["spread"]["VQ"]["f1_weighted"]
+    assert spread["mean"] == pytest.approx(np.mean(spread["values"]))
+    files = [word for n in (1, 2, 3) for word in ("--from-scores", folder / f"scores-{n}.csv")]
+    again = evaluate.bare("evaluate", *files, "--bootstrap", "50", "--json").document
+    assert again.pop("from_scores")
+    assert again == document
+
+
+def test_folds_in_words_and_on_the_page(
+    evaluate: Run, folds: tuple[Outcome, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, folder = folds
+    files = [word for n in (1, 2, 3) for word in ("--from-scores", folder / f"scores-{n}.csv")]
+    outcome = evaluate.bare("evaluate", *files, "--report", folder / "page.html")
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert "Over 3 runs" in outcome.out and "VQ: F1 weighted" in outcome.out
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    for words in ("Over the runs", "Deviation", "fold 2/3", "each run"):
+        assert words in page
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "name the clips with --data, or a file of scores with --from-scores"),
+        (["--from-scores", "s.csv", "--split", "dev"], "--split is not for --from-scores"),
+        (["--from-scores", "s.csv", "--model", "compact"], "--model is not for --from-scores"),
+        (["--data", ".", "--folds", "5"], "--model with --folds needs '{fold}'"),
+        (["--data", ".", "--folds", "5", "--fold", "1/5"], "--folds and --fold exclude"),
+        (
+            ["--data", ".", "--folds", "5", "--model", "{fold}.st", "--scores", "s.csv"],
+            "--scores with --folds needs '{fold}'",
+        ),
+        (["--data", ".", "--scores", "x", "--report", "x"], "name the same file"),
+        (["--data", ".", "--report", "none/x.html"], "--report none/x.html: no such folder"),
+    ],
+)
+def test_options_that_do_not_go_together(evaluate: Run, words: list[str], told: str) -> None:
+    outcome = evaluate.bare("evaluate", *words)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert told in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_weights_of_a_fold_that_are_not_there_are_found_out_first(
+    evaluate: Run, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "fold-1.safetensors").write_bytes((tmp_path / "meter.safetensors").read_bytes())
+    model = ["--model", tmp_path / "fold-{fold}.safetensors"]
+    scores = tmp_path / "scores-{fold}.csv"
+    outcome = evaluate("--data", data, *model, "--folds", 3, "--scores", scores)
+    assert outcome.status == 1
+    assert "fold-2.safetensors" in outcome.err
+    assert not (tmp_path / "scores-1.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["CoRS_ALL", "CoSG_ALL", "CoSG_SEEN"])
+def test_the_sets_of_the_paper(evaluate: Run, codecfake: Path, tmp_path: Path, name: str) -> None:
+    scores = tmp_path / "scores.csv"
+    outcome = evaluate("--data", codecfake, "--split", name, "--json", "--scores", scores)
+    document = outcome.document
+    jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    for task, figure in (("BIN", "eer"), *((axis, "f1_weighted") for axis in ("VQ", "AUX", "DEC"))):
+        assert document["tasks"][task][figure] is not None
+        assert document["tasks"][task]["constant"][figure] is not None
+    assert list(document["data"]["protocol_sha256"]) == [f"{name}.txt"]
+    systems = {} if name == "CoRS_ALL" else SYSTEMS
+    seen = {one for one in systems if name == "CoSG_ALL" or one not in UNSEEN}
+    assert set(document["per_system"]) == seen
+    assert set(document["macro"]) == ({"system"} if seen else {"codec"})
+    assert scores.read_text(encoding="utf-8").startswith('# schema: "codecsleuth/scores/1"')
 
 
 def test_no_data_folder_or_table(evaluate: Run, tmp_path: Path) -> None:

@@ -161,6 +161,67 @@ def test_even_prior_lets_both_labels_weigh_the_same() -> None:
 
 
 @pytest.mark.parametrize("ties", [False, True])
+def test_operating_points_are_those_of_scikit_learn(ties: bool) -> None:
+    """The points of the DET curve; scikit-learn's lack "none called codec"."""
+    for scores, is_codec in cases(ties):
+        missed, alarms = metrics.error_rates(scores, is_codec)
+        curve = reference.roc_curve(is_codec, scores, drop_intermediate=False)
+        assert alarms == pytest.approx(curve[0][::-1])
+        assert 1 - missed == pytest.approx(curve[1][::-1])
+        assert len(missed) == len(np.unique(scores)) + 1
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_minimum_cost_agrees_with_scikit_learn_at_any_prior(ties: bool) -> None:
+    for scores, is_codec in cases(ties):
+        alarm, hit, _ = reference.roc_curve(is_codec, scores, drop_intermediate=False)
+        for prior in (0.01, 0.5, 0.9):
+            costs = 3 * prior * (1 - hit) + 2 * (1 - prior) * alarm
+            found = metrics.minimum_dcf(
+                scores, is_codec, prior_codec=prior, cost_miss=3, cost_false_alarm=2
+            )
+            assert found == pytest.approx(costs.min() / min(3 * prior, 2 * (1 - prior)))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_cllr_is_the_log_loss_of_scikit_learn_at_even_odds(ties: bool) -> None:
+    for scores, is_codec in cases(ties):
+        even = metrics.even_prior(is_codec)
+        loss = reference.log_loss(is_codec, 1 / (1 + np.exp(-scores)), sample_weight=even)
+        assert metrics.log_likelihood_ratio_cost(scores, is_codec) == pytest.approx(
+            loss / np.log(2)
+        )
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_calibration_error_agrees_with_going_through_the_bins(ties: bool) -> None:
+    for scores, came_true in cases(ties):
+        probabilities = np.round(1 / (1 + np.exp(-scores)), 1 if ties else 9)
+        weights = np.arange(len(scores)) % 4.0
+        error = 0.0
+        for k in range(15):
+            last = k == 14
+            chosen = (probabilities >= k / 15) & ((probabilities < (k + 1) / 15) | last)
+            if weights[chosen].sum():
+                stated = np.average(probabilities[chosen], weights=weights[chosen])
+                share = np.average(came_true[chosen], weights=weights[chosen])
+                error += weights[chosen].sum() * abs(stated - share)
+        found = metrics.calibration_error(probabilities, came_true, weights)
+        assert found == pytest.approx(error / weights.sum())
+
+
+def test_alike_makes_parts_equal_within_a_label_and_keeps_the_labels() -> None:
+    parts, is_codec = np.array([0, 0, 0, 1, 0, 1, 1]), np.array([1, 1, 1, 1, 0, 0, 0], bool)
+    assert metrics.alike(parts, is_codec) == pytest.approx([2 / 3] * 3 + [2.0, 1.5, 0.75, 0.75])
+    # A part that is not drawn takes no part.
+    drawn = np.array([1.0, 1, 1, 0, 0, 2, 2])
+    assert metrics.alike(parts, is_codec, drawn) == pytest.approx([1, 1, 1, 0, 0, 2, 2])
+    both = metrics.alike(parts, is_codec, np.stack([np.ones(7), drawn]))
+    assert both[0] == pytest.approx(metrics.alike(parts, is_codec))
+    assert both[1] == pytest.approx(metrics.alike(parts, is_codec, drawn))
+
+
+@pytest.mark.parametrize("ties", [False, True])
 def test_weights_are_the_same_as_repeated_clips(ties: bool) -> None:
     for scores, is_codec in cases(ties):
         counts = np.random.default_rng(0).integers(0, 4, size=(5, len(scores)))
@@ -221,6 +282,19 @@ def test_same_seed_same_interval() -> None:
         )
 
     assert limits(1) == limits(1)
+
+
+def test_intervals_are_the_quantiles_of_the_draws() -> None:
+    """More draws than are computed at once, and a draw in which the figure is not defined."""
+    scores, is_codec = np.array([1.0, 0.5, 0.2, -1.0]), np.array([True, True, False, False])
+    groups = np.array([0, 1, 2, 2])
+    weights = metrics.draw_counts(groups, 250, seed=5)
+    alone = [float(metrics.area_under_curve(scores, is_codec, one)) for one in weights]
+    assert np.isnan(alone).any()
+    limits = metrics.intervals(
+        lambda w: {"auc": metrics.area_under_curve(scores, is_codec, w)}, groups, 250, seed=5
+    )
+    assert limits["auc"] == pytest.approx(tuple(np.nanquantile(alone, [0.025, 0.975])))
 
 
 def test_interval_of_a_share_leaves_room_for_doubt() -> None:

@@ -80,7 +80,12 @@ def analyze(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write there instead of stdout.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Let --output overwrite a file.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page to read and print there.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let --output and --report overwrite a file.")
+    ] = False,
     model: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="Model name, or a weights file.")
     ] = "compact",
@@ -112,13 +117,14 @@ def analyze(
 
     A verdict does not change the exit status unless --fail-on asks for that.
     """
-    from codecsleuth.cli.output import Output, quiet_libraries
+    from codecsleuth.cli.output import Output, quiet_libraries, refuse_same_file
 
     chosen = [name for name, on in (("json", json), ("jsonl", jsonl), ("csv", csv)) if on]
     if len(chosen) > 1:
         raise UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
-    if force and output is None:
-        raise UsageError("--force is for --output")
+    if force and output is None and report is None:
+        raise UsageError("--force is for --output and --report")
+    refuse_same_file(output=output, report=report)
     request = Request(
         paths=tuple(paths),
         form=chosen[0] if chosen else "table",
@@ -131,8 +137,9 @@ def analyze(
         fail_on_codec=fail_on is not None,
     )
     target = Output.checked(output, force)
+    page = Output.extra(report, force, "--report")
     with quiet_libraries():
-        status = run(request, target)
+        status = run(request, target, page)
     raise typer.Exit(status)
 
 
@@ -143,25 +150,26 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def run(request: Request, target: Output) -> int:
-    """Analyse, report and return the exit status."""
+def load_model(name: str, device: str, precision: str, offline: bool) -> Model:
+    """Load a model as the options say; what is downloaded is announced on stderr."""
     from codecsleuth.cli.output import tell
-    from codecsleuth.files import find_files
-    from codecsleuth.inference import Analysis, Model
+    from codecsleuth.inference import Model
 
-    model = Model.load(
-        request.model,
-        request.device,
-        precision=request.precision,
-        offline=request.offline,
-        announce=tell,
-    )
+    return Model.load(name, device, precision=precision, offline=offline, announce=tell)
+
+
+def run(request: Request, target: Output, page: Output | None = None) -> int:
+    """Analyse, report and return the exit status."""
+    from codecsleuth.files import find_files
+    from codecsleuth.inference import Analysis
+
+    model = load_model(request.model, request.device, request.precision, request.offline)
     found = find_files(request.paths)
     results: list[Result] = []
     for result in _with_progress(_answers(model, found, request), len(found.paths), request):
         results.append(result)
         _stream(result, len(results) == 1, request, target)
-    _finish(results, found, model, request, target)
+    _finish(results, found, model, request, target, page)
     target.close()
     if not all(isinstance(result, Analysis) for result in results):
         return EXIT_INPUT
@@ -224,12 +232,22 @@ def _stream(result: Result, first: bool, request: Request, target: Output) -> No
 
 
 def _finish(
-    results: list[Result], found: Found, model: Model, request: Request, target: Output
+    results: list[Result],
+    found: Found,
+    model: Model,
+    request: Request,
+    target: Output,
+    page: Output | None,
 ) -> None:
-    from codecsleuth.report.document import document
+    from codecsleuth.report.document import content, document
     from codecsleuth.report.summary import summarize
 
     summary = summarize(results, found.left_out, folders=found.folders)
+    if page is not None:
+        from codecsleuth.report.analysis_page import analysis_page
+
+        page.write(analysis_page(content(results, summary, model)))
+        page.close()
     if request.form == "json":
         target.write(document(results, summary, model))
     elif request.form == "table":

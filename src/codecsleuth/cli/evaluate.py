@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,37 +11,44 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from codecsleuth.cli.analyze import Device, Precision, available_cores
+from codecsleuth.cli.analyze import Device, Precision, available_cores, load_model
 from codecsleuth.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from codecsleuth.cli.output import Output
-    from codecsleuth.data.items import ItemTable
     from codecsleuth.evaluation.document import Report
-    from codecsleuth.evaluation.scores import Unreadable
+    from codecsleuth.evaluation.scores import Scored, Unreadable
     from codecsleuth.evaluation.selection import Selection
 
 EXIT_INPUT: Final = 1
 SEED: Final = 0
+FOLD_MARK: Final = "{fold}"
 
 
 @dataclass(frozen=True)
-class Request:
-    """One call of the command, without the choice of clips."""
+class Job:
+    """One model and the clips it is to score."""
 
     model: str
+    selection: Selection
+    scores: Output | None
+
+
+@dataclass(frozen=True)
+class Computing:
+    """How models compute."""
+
     device: str
     precision: str
     offline: bool
     workers: int
-    draws: int
-    as_json: bool
 
 
 def evaluate(
     data: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder with an items.csv, or CodecFake+.")
-    ],
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with an items.csv, or CodecFake+."),
+    ] = None,
     protocol: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Take the clips of this CodecFake+ list; repeatable."),
@@ -66,9 +73,26 @@ def evaluate(
         str | None,
         typer.Option(metavar="K/N", help="Only the K-th of N groups of whole sources, likewise."),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="N folds, a model each; {fold} in --model and --scores is the number.",
+        ),
+    ] = None,
+    from_scores: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Take the scores from a file of --scores; several are pooled."
+        ),
+    ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Model name, or a weights file.")
-    ] = "compact",
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", show_default="compact", help="Model name, or a weights file."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write there instead of stdout.")
@@ -76,8 +100,11 @@ def evaluate(
     scores: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write each clip's scores there, as CSV.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page with plots there.")
+    ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Let --output and --scores overwrite a file.")
+        bool, typer.Option("--force", help="Let --output, --scores and --report overwrite a file.")
     ] = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Go on without audio that is not there.")
@@ -100,79 +127,130 @@ def evaluate(
     Exit status: 0 all clips scored; 1 some could not be read (the others were scored); 2 wrong
     usage.
     """
-    from codecsleuth.cli.data import read_table
-    from codecsleuth.cli.output import Output, quiet_libraries
-    from codecsleuth.evaluation.selection import DEFAULT_SPLIT, select
+    from functools import partial
 
-    if force and output is None and scores is None:
-        raise UsageError("--force is for --output and --scores")
-    if output is not None and output == scores:
-        raise UsageError("--output and --scores name the same file")
-    targets = Output.checked(output, force), _scores_target(scores, force)
-    unseen = leave_out_source or fold
-    splits = (split or DEFAULT_SPLIT,) if split or not (unseen or protocol) else None
-    table = read_table(data, protocol, splits, allow_missing=allow_missing)
-    selection = select(
-        table, split=split, sources=source or (), left_out=leave_out_source or (), fold=fold
-    )
-    request = Request(
-        model=model,
-        device=device.value,
-        precision=precision.value,
-        offline=offline,
-        workers=workers or available_cores(),
-        draws=bootstrap,
-        as_json=json,
-    )
-    with quiet_libraries():
-        raise typer.Exit(run(request, table, selection, *targets))
-
-
-def _scores_target(path: Path | None, force: bool) -> Output | None:
-    from codecsleuth.cli.output import Output
-
-    try:
-        return None if path is None else Output.checked(path, force)
-    except UsageError as error:
-        raise UsageError(str(error).replace("--output", "--scores", 1)) from error
-
-
-def run(
-    request: Request, table: ItemTable, selection: Selection, target: Output, scores: Output | None
-) -> int:
-    """Score, evaluate, report and return the exit status."""
-    from codecsleuth.cli.output import tell
+    from codecsleuth.cli.output import Output, quiet_libraries, refuse_same_file
     from codecsleuth.evaluation.document import Report
-    from codecsleuth.evaluation.evaluate import evaluate as evaluated
-    from codecsleuth.evaluation.scores import score_items, scores_csv
-    from codecsleuth.evaluation.selection import overlap_warnings
-    from codecsleuth.inference import Model
 
-    model = Model.load(
-        request.model,
-        request.device,
-        precision=request.precision,
-        offline=request.offline,
-        announce=tell,
-    )
+    choice = {
+        "--data": data,
+        "--protocol": protocol,
+        "--split": split,
+        "--source": source,
+        "--leave-out-source": leave_out_source,
+        "--fold": fold,
+        "--folds": folds,
+        "--model": model,
+        "--scores": scores,
+        "--allow-missing": allow_missing,
+    }
+    _check_options(choice, from_scores, model or "", str(scores or FOLD_MARK))
+    if force and output is None and scores is None and report is None:
+        raise UsageError("--force is for --output, --scores and --report")
+    refuse_same_file(output=output, scores=scores, report=report)
+    target = Output.checked(output, force)
+    page = Output.extra(report, force, "--report")
+    computing = Computing(device.value, precision.value, offline, workers or available_cores())
+
+    def job(number: str, select: Callable[..., Selection]) -> Job:
+        """The work of one fold; of all if there are none."""
+        place = None if scores is None else Path(str(scores).replace(FOLD_MARK, number))
+        chosen = select(
+            split=split,
+            sources=source or (),
+            left_out=leave_out_source or (),
+            fold=f"{number}/{folds}" if folds else fold,
+        )
+        name = (model or "compact").replace(FOLD_MARK, number)
+        return Job(name, chosen, Output.extra(place, force, "--scores"))
+
+    with quiet_libraries():
+        if from_scores:
+            from codecsleuth.evaluation.scores import read_scored
+
+            runs = [read_scored(path) for path in from_scores]
+        else:
+            from codecsleuth.cli.data import read_table
+            from codecsleuth.evaluation.selection import DEFAULT_SPLIT, select
+
+            unseen = leave_out_source or fold or folds
+            splits = (split or DEFAULT_SPLIT,) if split or not (unseen or protocol) else None
+            table = read_table(data or Path(), protocol, splits, allow_missing=allow_missing)
+            numbers = [str(n + 1) for n in range(folds)] if folds else [FOLD_MARK]
+            runs = score_all([job(n, partial(select, table)) for n in numbers], computing)
+        finished = Report(tuple(runs), bootstrap, SEED, tuple(from_scores or ()))
+        _answer(finished, json, target, page)
+    unread = not from_scores and any(run.origin.unreadable for run in runs)
+    raise typer.Exit(EXIT_INPUT if unread else 0)
+
+
+def _check_options(
+    choice: Mapping[str, object], from_scores: list[Path] | None, model: str, scores: str
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UsageError: with what to do instead.
+    """
+    if from_scores:
+        given = [name for name, value in choice.items() if value]
+        if given:
+            raise UsageError(f"{given[0]} is not for --from-scores: the file says what was scored")
+        return
+    if not choice["--data"]:
+        raise UsageError("name the clips with --data, or a file of scores with --from-scores")
+    if choice["--folds"]:
+        others = [n for n in ("--fold", "--source", "--leave-out-source") if choice[n]]
+        if others:
+            raise UsageError(f"--folds and {others[0]} exclude each other")
+        for option, value in (("--model", model), ("--scores", scores)):
+            if FOLD_MARK not in value:
+                raise UsageError(f"{option} with --folds needs {FOLD_MARK!r}, the fold's number")
+
+
+def score_all(jobs: list[Job], computing: Computing) -> list[Scored]:
+    """Score every job's clips; weights that are not there are found out before the first."""
+    from codecsleuth.cli.output import tell
+    from codecsleuth.weights import find_weights
+
+    for job in jobs:
+        find_weights(job.model, offline=computing.offline, announce=tell)
+    return [_score(job, computing) for job in jobs]
+
+
+def _score(job: Job, computing: Computing) -> Scored:
+    """Score a job's clips, and write the scores down at once if they are asked for."""
+    from codecsleuth.evaluation.scores import Origin, Scored, score_items, scores_csv
+    from codecsleuth.evaluation.selection import overlap_warnings
+
+    selection = job.selection
+    model = load_model(job.model, computing.device, computing.precision, computing.offline)
     with _progress(len(selection.items)) as advance:
         answers, unreadable = score_items(
-            model, selection.items, workers=request.workers, advance=advance
+            model, selection.items, workers=computing.workers, advance=advance
         )
     _complain_of(unreadable)
     if not answers.items:
-        raise DataError(f"{table.folder}: none of the {len(unreadable)} clips could be read")
-    evaluation = evaluated(answers, model.calibration, draws=request.draws, seed=SEED)
+        folder = selection.table.folder
+        raise DataError(f"{folder}: none of the {len(unreadable)} clips could be read")
     notes = (*overlap_warnings(selection, model.training), *model.notes)
-    report = Report(evaluation, model, table, selection, unreadable, request.draws, SEED, notes)
-    if scores is not None:
-        scores.write(scores_csv(answers, model.calibration))
-        scores.close()
-    target.write(report.to_json() if request.as_json else _as_text(report, target))
+    scored = Scored(answers, Origin.of(model, selection, unreadable, notes))
+    if job.scores is not None:
+        job.scores.write(scores_csv(scored))
+        job.scores.close()
+    return scored
+
+
+def _answer(report: Report, as_json: bool, target: Output, page: Output | None) -> None:
+    if page is not None:
+        from codecsleuth.evaluation.page import evaluation_page
+
+        page.write(evaluation_page(report))
+        page.close()
+    target.write(report.to_json() if as_json else _as_text(report, target))
     target.close()
-    if request.as_json or target.path is not None:
+    if as_json or target.path is not None:
         _say(f"codecsleuth: {warning}" for warning in report.warnings)
-    return EXIT_INPUT if unreadable else 0
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 from codecsleuth.errors import UsageError
@@ -17,11 +18,17 @@ class Output:
     """Text to stdout at once, or to a file in one piece when all of it is there."""
 
     path: Path | None = None
+    option: str = "--output"
     _parts: list[str] = field(default_factory=list)
 
     @classmethod
-    def checked(cls, path: Path | None, force: bool) -> Output:
+    def checked(cls, path: Path | None, force: bool, option: str = "--output") -> Output:
         """Check before the work is done that its result can be written.
+
+        Args:
+            path: the file; None for stdout.
+            force: whether an existing file may be overwritten.
+            option: that names the file, for messages.
 
         Raises:
             UsageError: there is such a file and no ``--force``, or it cannot be written.
@@ -31,16 +38,21 @@ class Output:
                 raise UsageError("stdout is closed; name a file with --output")
             return cls()
         if path.is_dir():
-            raise UsageError(f"--output {path}: is a folder")
+            raise UsageError(f"{option} {path}: is a folder")
         if (path.exists() or path.is_symlink()) and not force:
-            raise UsageError(f"--output {path}: already exists; --force overwrites it")
+            raise UsageError(f"{option} {path}: already exists; --force overwrites it")
         if path.exists() and not path.is_file():
-            raise UsageError(f"--output {path}: not a regular file")
+            raise UsageError(f"{option} {path}: not a regular file")
         if not path.parent.is_dir():
-            raise UsageError(f"--output {path}: no such folder {str(path.parent)!r}")
+            raise UsageError(f"{option} {path}: no such folder {str(path.parent)!r}")
         if not os.access(path.parent, os.W_OK):
-            raise UsageError(f"--output {path}: the folder cannot be written to")
-        return cls(path)
+            raise UsageError(f"{option} {path}: the folder cannot be written to")
+        return cls(path, option)
+
+    @classmethod
+    def extra(cls, path: Path | None, force: bool, option: str) -> Output | None:
+        """Another file beside the answer, checked likewise; None if it is not asked for."""
+        return None if path is None else cls.checked(path, force, option)
 
     def write(self, text: str) -> None:
         """Take a piece of output; always UTF-8, whatever the terminal's encoding."""
@@ -63,7 +75,19 @@ class Output:
         try:
             write_atomically(self.path, "".join(self._parts).encode("utf-8"))
         except OSError as error:
-            raise UsageError(f"--output {self.path}: {error.strerror or error}") from error
+            raise UsageError(f"{self.option} {self.path}: {error.strerror or error}") from error
+
+
+def refuse_same_file(**paths: Path | None) -> None:
+    """Options, named as arguments, must not name one file twice.
+
+    Raises:
+        UsageError: two of them do.
+    """
+    named = [(f"--{option}", path) for option, path in paths.items() if path is not None]
+    for (first, one), (second, other) in combinations(named, 2):
+        if one.absolute() == other.absolute():
+            raise UsageError(f"{first} and {second} name the same file")
 
 
 @contextmanager

@@ -142,7 +142,8 @@ def read_codecfake(
         raise DataError(f"{missing_message(root, missing, len(items))}; {hint}")
     digest = _digest(item for item, _ in items)
     notes = tuple(reader.notes())
-    return ItemTable(root, digest, present, missing, notes, chosen=bool(protocols))
+    lists = {path.name: _file_digest(path) for path in sorted(reader.used)}
+    return ItemTable(root, digest, present, missing, notes, bool(protocols), lists)
 
 
 def _wanted(given: Sequence[Protocol], splits: Sequence[str] | None) -> tuple[str, ...]:
@@ -173,6 +174,11 @@ def _digest(items: Iterable[Item]) -> str:
         words = (item.split, item.group, item.file.rpartition(".")[0], item.label)
         digest.update(f"{words} {item.vq} {item.aux} {item.dec}\n".encode())
     return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass

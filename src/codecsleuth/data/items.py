@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -102,6 +102,7 @@ class ItemTable:
         missing: clips whose audio is not; empty unless missing audio was allowed.
         notes: what a user should know of how the clips were read.
         chosen: whether these are the clips of lists that the user named.
+        protocols: names of the lists and label files that chose the clips, with their sha256.
     """
 
     folder: Path
@@ -110,6 +111,7 @@ class ItemTable:
     missing: tuple[Item, ...] = ()
     notes: tuple[str, ...] = ()
     chosen: bool = False
+    protocols: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)

@@ -3,101 +3,226 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
 
 from codecsleuth import __version__
-from codecsleuth.data.items import ItemTable
-from codecsleuth.evaluation.evaluate import Evaluation
-from codecsleuth.evaluation.scores import Unreadable
-from codecsleuth.evaluation.selection import Selection
-
-if TYPE_CHECKING:
-    from codecsleuth.inference import Model
+from codecsleuth.errors import DataError
+from codecsleuth.evaluation.evaluate import Evaluation, Judged, evaluate_judged
+from codecsleuth.evaluation.scores import Scored
+from codecsleuth.report.words import text
 
 SCHEMA: Final = "codecsleuth/evaluation/1"
 
 
 @dataclass(frozen=True)
-class Report:
-    """An evaluation, of what and on what.
+class Spread:
+    """A figure over several runs: the mean, and how far the runs lie apart.
 
     Attributes:
-        evaluation: the figures.
-        model: the model evaluated.
-        table: the data folder's clips.
-        selection: the clips chosen of it.
-        unreadable: those of them that could not be scored.
-        draws: bootstrap draws behind the intervals.
-        seed: of the draws.
-        notes: what limits the figures beyond the evaluation's own warnings.
+        mean: over the runs in which the figure is defined.
+        deviation: standard deviation of those runs (over n - 1); None of fewer than two.
+        values: per run; None where not defined.
     """
 
-    evaluation: Evaluation
-    model: Model
-    table: ItemTable
-    selection: Selection
-    unreadable: tuple[Unreadable, ...]
+    mean: float
+    deviation: float | None
+    values: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread | None:
+        """Of a figure's values, NaN where not defined; None if it is defined in no run."""
+        there = [value for value in values if np.isfinite(value)]
+        if not there:
+            return None
+        deviation = float(np.std(there, ddof=1)) if len(there) > 1 else None
+        kept = tuple(value if np.isfinite(value) else None for value in values)
+        return cls(float(np.mean(there)), deviation, kept)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The evaluation of one run, or of several: pooled, and run by run.
+
+    Attributes:
+        runs: a model's scores each; the same tasks in all.
+        draws: bootstrap draws behind the intervals.
+        seed: of the draws.
+        files: the scores files they were read from; empty if they were computed now.
+    """
+
+    runs: tuple[Scored, ...]
     draws: int
     seed: int
-    notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len({tuple(run.scores.logits) for run in self.runs}) > 1:
+            raise DataError("the runs are of models with different tasks; evaluate them one by one")
+
+    @cached_property
+    def judged(self) -> tuple[Judged, ...]:
+        """Per run, what its model says once calibrated."""
+        return tuple(Judged.of(run.scores, run.origin.calibration) for run in self.runs)
+
+    @cached_property
+    def pooled(self) -> Judged:
+        """The clips of all runs, each with the calibrated answer of its run's model."""
+        return Judged.joined(self.judged)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The figures over the clips of all runs."""
+        return evaluate_judged(self.pooled, draws=self.draws, seed=self.seed)
+
+    @property
+    def names(self) -> list[str]:
+        """What to call each run."""
+        return [
+            f"fold {run.origin.data['fold']}" if run.origin.data.get("fold") else file
+            for run, file in zip(self.runs, self._file_names(), strict=True)
+        ]
+
+    def _file_names(self) -> list[str]:
+        return [text(str(path)) for path in self.files] or [
+            str(n + 1) for n in range(len(self.runs))
+        ]
+
+    @cached_property
+    def run_figures(self) -> list[dict[str, dict[str, float]]]:
+        """Per run and task the figures, NaN where not defined."""
+        return [judged.point_figures() for judged in self.judged]
+
+    @cached_property
+    def spread(self) -> dict[str, dict[str, Spread | None]]:
+        """Per task and figure, mean and spread over the runs."""
+        each = self.run_figures
+        return {
+            task: {name: Spread.of([run[task][name] for run in each]) for name in figures}
+            for task, figures in each[0].items()
+        }
 
     @property
     def title(self) -> str:
         """What was evaluated on what, in a line."""
-        items = self.evaluation.clips
-        model = f"{self.model.name} {self.model.version}".strip()
-        return f"{model} on {self.table.folder}, {self.selection.describe()}: {items} clips"
+        model, data = self.model, self.data
+        named = " ".join(filter(None, (model["name"], model["version"]))) or "several models"
+        chosen = data["description"] or f"{len(self.runs)} runs"
+        clips = f"{self.evaluation.clips} clips"
+        return f"{named} on {data['folder'] or 'several folders'}, {chosen}: {clips}"
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """Facts on the model; null where the runs' models differ."""
+        return _common(run.origin.model for run in self.runs)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Facts on the choice of clips; null where the runs differ."""
+        return _common(run.origin.data for run in self.runs)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What else the figures depend on; null where the runs differ."""
+        thresholds = ("codec_threshold", "bona_fide_threshold")
+        return {
+            "bootstrap": self.draws,
+            "seed": self.seed,
+            **_common(
+                {name: getattr(run.origin.calibration, name) for name in thresholds}
+                | run.origin.computed
+                for run in self.runs
+            ),
+        }
 
     @property
     def warnings(self) -> list[str]:
         """All that a reader of the figures must know."""
-        gaps = [(len(self.selection.missing), "not there"), (len(self.unreadable), "unreadable")]
-        left_out = [f"audio {why}, left out: {clips} clips" for clips, why in gaps if clips]
-        return [*self.notes, *left_out, *self.evaluation.warnings]
+        several = len(self.runs) > 1
+        own = [
+            f"{name}: {warning}" if several else warning
+            for name, run in zip(self.names, self.runs, strict=True)
+            for warning in _run_warnings(run)
+        ]
+        return [*own, *self._repeated(), *self.evaluation.warnings]
 
-    def to_json(self) -> str:
-        """The JSON document of ``evaluation.schema.json``; shares are fractions, not per cent."""
-        content = {
+    def _repeated(self) -> list[str]:
+        rows = (
+            (run.origin.data["table_sha256"], i.file) for run in self.runs for i in run.scores.items
+        )
+        repeated = sum(count > 1 for count in Counter(rows).values())
+        if not repeated:
+            return []
+        return [f"{repeated} clips are in more than one run; pooled figures count them each time"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of ``evaluation.schema.json``; shares are fractions, not per cent."""
+        origins = [run.origin for run in self.runs]
+        missing = [file for origin in origins for file in origin.missing]
+        return {
             "schema": SCHEMA,
             "tool": {"name": "codecsleuth", "version": __version__},
-            "model": self._model_facts(),
-            "data": self._data_facts(),
-            "settings": self._settings(),
-            "missing": len(self.selection.missing),
-            "missing_files": [item.file for item in self.selection.missing],
-            "unreadable": [_failure(bad) for bad in self.unreadable],
+            "model": self.model,
+            "data": self.data,
+            "settings": self.settings,
+            "missing": len(missing),
+            "missing_files": missing,
+            "unreadable": [bad for origin in origins for bad in origin.unreadable],
             **self.evaluation.to_dict(),
+            **({"folds": self._folds()} if len(self.runs) > 1 else {}),
+            **({"from_scores": self._file_names()} if self.files else {}),
             "warnings": self.warnings,
         }
-        return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
-    def _model_facts(self) -> dict[str, Any]:
-        model = self.model
-        facts = {"name": model.name, "version": model.version, "sha256": model.sha256}
-        return {**facts, "tasks": list(model.tasks)}
-
-    def _data_facts(self) -> dict[str, Any]:
-        chosen = self.selection
+    def _folds(self) -> dict[str, Any]:
+        runs = zip(self.names, self.runs, self.run_figures, strict=True)
         return {
-            "folder": str(self.table.folder),
-            "table_sha256": self.table.sha256,
-            "split": chosen.split,
-            "sources": None if chosen.sources is None else list(chosen.sources),
-            "fold": chosen.fold,
-            "left_out": chosen.left_out,
+            "runs": [
+                {
+                    "name": name,
+                    "model": run.origin.model,
+                    "data": run.origin.data,
+                    "clips": len(run.scores.items),
+                    "skipped": run.origin.skipped,
+                    "tasks": {
+                        task: {key: _finite(value) for key, value in values.items()}
+                        for task, values in figures.items()
+                    },
+                }
+                for name, run, figures in runs
+            ],
+            "spread": {
+                task: {name: one and vars(one) for name, one in figures.items()}
+                for task, figures in self.spread.items()
+            },
         }
 
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "bootstrap": self.draws,
-            "seed": self.seed,
-            "codec_threshold": self.model.calibration.codec_threshold,
-            "bona_fide_threshold": self.model.calibration.bona_fide_threshold,
-            "device": self.model.device,
-            **({"precision": self.model.precision} if self.model.precision else {}),
-        }
+    def to_json(self) -> str:
+        """The document as text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
-def _failure(bad: Unreadable) -> dict[str, Any]:
-    return {"path": bad.item.file, "row": bad.item.row, "kind": bad.kind, "message": bad.message}
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _common(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each fact on which all agree; None for the others."""
+    first, *others = facts
+    return {
+        name: value if all(other.get(name) == value for other in others) else None
+        for name, value in first.items()
+    }
+
+
+def _run_warnings(run: Scored) -> list[str]:
+    origin = run.origin
+    gaps = [(len(origin.missing), "not there"), (len(origin.unreadable), "unreadable")]
+    left_out = [f"audio {why}, left out: {clips} clips" for clips, why in gaps if clips]
+    return [*origin.notes, *left_out]

@@ -8,14 +8,15 @@ call. A figure that is not defined, because a class has no clips, is NaN and nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codecsleuth.calibration import Calibration, sigmoid
-from codecsleuth.taxonomy import BIN_BONA_FIDE, BIN_CODEC, CLASSES
+from codecsleuth.taxonomy import BIN_BONA_FIDE, BIN_CODEC
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -30,6 +31,12 @@ COST_BONA_FIDE_CALLED_CODEC: Final = 1.0
 COST_CODEC_CALLED_BONA_FIDE: Final = 10.0
 PRIOR_CODEC: Final = 0.05
 ECE_BINS: Final = 15
+#: A constant answer may be "codec", "bona fide" or even odds; the last is perfectly calibrated.
+_BIN_CONSTANT: Final = {
+    **{"eer": 0.5, "auc": 0.5, "min_dcf": 1.0, "cllr": 1.0, "ece": 0.0},
+    **{"codec_called_codec": 1.0, "codec_called_bona_fide": 0.0},
+    **{"bona_fide_called_codec": 0.0, "inconclusive": 0.0},
+}
 _DRAWS_AT_ONCE: Final = 100
 
 
@@ -93,7 +100,10 @@ def equal_error_rate(
     on the order of clips with equal scores, a constant score gives 0.5, and the convex hull, which
     would flatter a small test, is not taken.
     """
-    missed, false_alarms = error_rates(scores, is_codec, weights)
+    return _crossing(*error_rates(scores, is_codec, weights))
+
+
+def _crossing(missed: FloatArray, false_alarms: FloatArray) -> FloatArray:
     gap = missed - false_alarms
     after = np.argmax(gap >= 0, axis=-1)[..., None]
     before = np.maximum(after - 1, 0)
@@ -112,7 +122,10 @@ def area_under_curve(
     scores: FloatArray, is_codec: BoolArray, weights: FloatArray | None = None
 ) -> FloatArray:
     """Chance that a codec clip scores above a bona fide clip, ties counted half."""
-    missed, false_alarms = error_rates(scores, is_codec, weights)
+    return _area(*error_rates(scores, is_codec, weights))
+
+
+def _area(missed: FloatArray, false_alarms: FloatArray) -> FloatArray:
     detected = 1.0 - missed
     heights = 0.5 * (detected[..., 1:] + detected[..., :-1])
     return cast(FloatArray, (heights * -np.diff(false_alarms, axis=-1)).sum(axis=-1))
@@ -132,8 +145,16 @@ def minimum_dcf(
     The defaults are those of ASVspoof 5: codec clips are rare (0.05) and ten times as costly to
     miss as a bona fide clip is to accuse.
     """
-    missed, false_alarms = error_rates(scores, is_codec, weights)
-    miss_cost, alarm_cost = cost_miss * prior_codec, cost_false_alarm * (1.0 - prior_codec)
+    rates = error_rates(scores, is_codec, weights)
+    return _least_cost(*rates, cost_miss * prior_codec, cost_false_alarm * (1.0 - prior_codec))
+
+
+def _least_cost(
+    missed: FloatArray,
+    false_alarms: FloatArray,
+    miss_cost: float = COST_CODEC_CALLED_BONA_FIDE * PRIOR_CODEC,
+    alarm_cost: float = COST_BONA_FIDE_CALLED_CODEC * (1.0 - PRIOR_CODEC),
+) -> FloatArray:
     costs = miss_cost * missed + alarm_cost * false_alarms
     return cast(FloatArray, costs.min(axis=-1) / min(miss_cost, alarm_cost))
 
@@ -188,6 +209,33 @@ def even_prior(is_codec: BoolArray, weights: FloatArray | None = None) -> FloatA
     return weights * _ratio(np.where(is_codec, real, codec), 2.0 * codec * real)
 
 
+def alike(parts: IntArray, is_codec: BoolArray, weights: FloatArray | None = None) -> FloatArray:
+    """Weights under which, within each label, every part of the clips counts the same.
+
+    They turn a figure over clips into the macro figure over systems, or codecs: the labels keep
+    their shares, but a system with most of the clips no longer decides. Parts with no weight (not
+    drawn in a bootstrap) are left out.
+
+    Args:
+        parts: ``(clips,)`` index of each clip's part, from 0 without gaps.
+        is_codec: ``(clips,)``.
+        weights: ``(..., clips)``.
+    """
+    weights = _weights(weights, len(parts))
+    cells = 2 * parts + is_codec
+    member = (cells[:, None] == np.arange(2 * (int(parts.max(initial=0)) + 1))).astype(np.float64)
+    share = _filled(np.ones(()), weights @ member)
+    even = weights * share[..., cells]
+    for label in (is_codec, ~is_codec):
+        total = (weights * label).sum(axis=-1, keepdims=True)
+        even = even * np.where(label, _filled(total, (even * label).sum(axis=-1, keepdims=True)), 1)
+    return even
+
+
+def _filled(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    return np.nan_to_num(_ratio(numerator, denominator))
+
+
 def confusion_matrix(
     true: IntArray, predicted: IntArray, classes: int, weights: FloatArray | None = None
 ) -> FloatArray:
@@ -235,6 +283,19 @@ def constant_f1(support: FloatArray) -> dict[str, float]:
         name: float(np.max(figure(confusion))) if support.sum() else np.nan
         for name, figure in F1_FIGURES.items()
     }
+
+
+def constants(task: str, support: FloatArray) -> dict[str, float]:
+    """What the best constant answer reaches in each figure of a task, figure by figure.
+
+    Args:
+        task: which.
+        support: ``(classes,)`` weight of the clips of each class.
+    """
+    if task == "BIN":
+        return dict(_BIN_CONSTANT)
+    accuracy = float(support[1:].max() / support[1:].sum()) if support[1:].any() else np.nan
+    return {**constant_f1(support), "accuracy": accuracy, "ece": 0.0}
 
 
 def _macro_f1_codec(confusion: FloatArray) -> FloatArray:
@@ -320,6 +381,127 @@ def bin_log_odds(logits: FloatArray) -> FloatArray:
     return np.asarray(logits[..., BIN_CODEC] - logits[..., BIN_BONA_FIDE])
 
 
+class _PerClip:
+    """Arrays of one entry a clip, chosen from as one."""
+
+    def __getitem__(self, chosen: BoolArray) -> Self:
+        return type(self)(**{name: values[chosen] for name, values in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class DetectionAnswers(_PerClip):
+    """What a calibrated model says of clips on ``BIN``.
+
+    Attributes:
+        ranking: ``(clips,)`` log-odds calibrated but not limited: in the order of the raw ones,
+            and comparable between models.
+        log_odds: ``(clips,)`` calibrated natural log-odds codec : bona fide.
+        answered: ``(clips,)`` verdicts as places in `VERDICTS`.
+    """
+
+    ranking: FloatArray
+    log_odds: FloatArray
+    answered: IntArray
+
+    @classmethod
+    def of(cls, logits: FloatArray, calibration: Calibration) -> DetectionAnswers:
+        """Calibrate ``(clips, 2)`` logits."""
+        ranking = calibration.bin_scale * bin_log_odds(logits) + calibration.bin_bias
+        log_odds = calibration.log_odds(logits)
+        verdicts = [VERDICTS.index(calibration.verdict(float(p))) for p in sigmoid(log_odds)]
+        return cls(ranking, log_odds, np.array(verdicts, dtype=np.int64))
+
+    def figures(self, true: IntArray) -> Figures:
+        """Detection figures against true classes ``(clips,)``, as a function of weights.
+
+        EER, AUC and minimum DCF are of the log-odds without limit, whose order calibration does not
+        change; Cllr, calibration error (at even prior odds) and the shares of verdicts are of the
+        calibrated ones.
+        """
+        is_codec = true == BIN_CODEC
+        probabilities = sigmoid(self.log_odds)
+        called_codec = (self.answered == _CALLED_CODEC).astype(np.float64)
+        called_real = (self.answered == _CALLED_BONA_FIDE).astype(np.float64)
+
+        def figures(weights: FloatArray) -> dict[str, FloatArray]:
+            even = even_prior(is_codec, weights)
+            rates = error_rates(self.ranking, is_codec, weights)
+            return {
+                "eer": _crossing(*rates),
+                "auc": _area(*rates),
+                "min_dcf": _least_cost(*rates),
+                "cllr": log_likelihood_ratio_cost(self.log_odds, is_codec, weights),
+                "ece": calibration_error(probabilities, is_codec, even),
+                "codec_called_codec": weighted_mean(called_codec, weights * is_codec),
+                "codec_called_bona_fide": weighted_mean(called_real, weights * is_codec),
+                "bona_fide_called_codec": weighted_mean(called_codec, weights * ~is_codec),
+                "inconclusive": weighted_mean(1.0 - called_codec - called_real, weights),
+            }
+
+        return figures
+
+
+@dataclass(frozen=True)
+class AxisAnswers(_PerClip):
+    """What a calibrated model says of clips on a taxonomy axis.
+
+    Attributes:
+        answered: ``(clips,)`` the class of the largest logit, ``Real`` among them, as in the paper.
+        probabilities: ``(clips, classes - 1)`` of the codec classes, as ``analyze`` shows them.
+    """
+
+    answered: IntArray
+    probabilities: FloatArray
+
+    @classmethod
+    def of(cls, axis: str, logits: FloatArray, calibration: Calibration) -> AxisAnswers:
+        """Calibrate ``(clips, classes)`` logits."""
+        return cls(logits.argmax(axis=1), calibration.axis_probabilities(axis, logits))
+
+    @property
+    def shown(self) -> IntArray:
+        """Class that ``analyze`` shows, ``(clips,)``: the likeliest but for ``Real``."""
+        return np.asarray(self.probabilities.argmax(axis=1) + 1)
+
+    def figures(self, true: IntArray) -> Figures:
+        """Taxonomy figures against true classes ``(clips,)``, as a function of weights.
+
+        F1 is of the largest logit with ``Real`` as a class, as in the paper. Accuracy and
+        calibration error are of what ``analyze`` shows, over codec clips alone.
+        """
+        right, is_codec = self.shown == true, true > 0
+        stated = self.probabilities.max(axis=1, initial=0.0)
+        classes = self.probabilities.shape[1] + 1
+
+        def figures(weights: FloatArray) -> dict[str, FloatArray]:
+            confusion = confusion_matrix(true, self.answered, classes, weights)
+            codec = weights * is_codec
+            return {
+                **{name: figure(confusion) for name, figure in F1_FIGURES.items()},
+                "accuracy": weighted_mean(right.astype(np.float64), codec),
+                "ece": calibration_error(stated, right, codec),
+            }
+
+        return figures
+
+
+Answers = DetectionAnswers | AxisAnswers
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Answers of several models on one task, one after the other."""
+    each = [vars(part) for part in parts]
+    return type(parts[0])(**{name: np.concatenate([one[name] for one in each]) for name in each[0]})
+
+
+def answers_of(task: str, logits: NDArray[np.floating], calibration: Calibration) -> Answers:
+    """What a calibrated model says on a task, of its logits ``(clips, classes)``."""
+    values = logits.astype(np.float64)
+    if task == "BIN":
+        return DetectionAnswers.of(values, calibration)
+    return AxisAnswers.of(task, values, calibration)
+
+
 def task_metrics(
     logits: Mapping[str, NDArray[np.floating]],
     labels: Mapping[str, NDArray[np.integer]],
@@ -338,84 +520,20 @@ def task_metrics(
     """
     calibration = calibration or Calibration()
     return {
-        task: point_figures(
-            *known_figures(task, np.asarray(values), np.asarray(labels[task]), calibration)
+        task: known_figures(
+            answers_of(task, np.asarray(values), calibration), np.asarray(labels[task])
         )
         for task, values in logits.items()
     }
 
 
-def point_figures(figures: Figures, true: IntArray) -> dict[str, float]:
-    """The figures themselves: every clip, true classes ``(clips,)``, counted once."""
-    return {name: float(value) for name, value in figures(np.ones(len(true))).items()}
+def known_figures(answers: Answers, true: NDArray[np.integer]) -> dict[str, float]:
+    """The figures themselves, over the clips whose class is known, each counted once.
 
-
-def known_figures(
-    task: str, logits: NDArray[np.floating], true: IntArray, calibration: Calibration
-) -> tuple[Figures, IntArray]:
-    """The figures of a task over the clips whose class is known, and those classes."""
+    Args:
+        answers: on the clips.
+        true: classes ``(clips,)``, -1 where not known.
+    """
     known = true >= 0
-    values, true = logits[known].astype(np.float64), true[known]
-    if task == "BIN":
-        return bin_figures(values, true == BIN_CODEC, calibration), true
-    return axis_figures(task, values, true, calibration), true
-
-
-def bin_figures(logits: FloatArray, is_codec: BoolArray, calibration: Calibration) -> Figures:
-    """Detection figures of ``(clips, 2)`` logits as a function of weights ``(..., clips)``.
-
-    EER, AUC and minimum DCF are of the raw log-odds, which calibration does not reorder; Cllr,
-    calibration error (at even prior odds) and the shares of verdicts are of the calibrated ones.
-    """
-    raw, log_odds = bin_log_odds(logits), calibration.log_odds(logits)
-    probabilities = sigmoid(log_odds)
-    verdicts = verdict_indices(probabilities, calibration)
-    called_codec = (verdicts == _CALLED_CODEC).astype(np.float64)
-    called_real = (verdicts == _CALLED_BONA_FIDE).astype(np.float64)
-
-    def figures(weights: FloatArray) -> dict[str, FloatArray]:
-        even = even_prior(is_codec, weights)
-        return {
-            "eer": equal_error_rate(raw, is_codec, weights),
-            "auc": area_under_curve(raw, is_codec, weights),
-            "min_dcf": minimum_dcf(raw, is_codec, weights),
-            "cllr": log_likelihood_ratio_cost(log_odds, is_codec, weights),
-            "ece": calibration_error(probabilities, is_codec, even),
-            "codec_called_codec": weighted_mean(called_codec, weights * is_codec),
-            "codec_called_bona_fide": weighted_mean(called_real, weights * is_codec),
-            "bona_fide_called_codec": weighted_mean(called_codec, weights * ~is_codec),
-            "inconclusive": weighted_mean(1.0 - called_codec - called_real, weights),
-        }
-
-    return figures
-
-
-def axis_figures(
-    axis: str, logits: FloatArray, true: IntArray, calibration: Calibration
-) -> Figures:
-    """Taxonomy figures of ``(clips, classes)`` logits as a function of weights ``(..., clips)``.
-
-    F1 is of the largest logit with ``Real`` as a class, as in the paper. Accuracy and calibration
-    error are of what ``analyze`` shows: the likeliest codec class, over codec clips alone.
-    """
-    raw_answer = logits.argmax(axis=1)
-    shown = calibration.axis_probabilities(axis, logits)
-    right = shown.argmax(axis=1) + 1 == true
-    is_codec = true > 0
-
-    def figures(weights: FloatArray) -> dict[str, FloatArray]:
-        confusion = confusion_matrix(true, raw_answer, len(CLASSES[axis]), weights)
-        codec = weights * is_codec
-        return {
-            **{name: figure(confusion) for name, figure in F1_FIGURES.items()},
-            "accuracy": weighted_mean(right.astype(np.float64), codec),
-            "ece": calibration_error(shown.max(axis=1), right, codec),
-        }
-
-    return figures
-
-
-def verdict_indices(probabilities: FloatArray, calibration: Calibration) -> IntArray:
-    """Verdicts as places in `VERDICTS`, ``(clips,)``."""
-    places = [VERDICTS.index(calibration.verdict(float(p))) for p in probabilities]
-    return np.array(places, dtype=np.int64)
+    figures = answers[known].figures(true[known].astype(np.int64))(np.ones(int(known.sum())))
+    return {name: float(value) for name, value in figures.items()}

@@ -1,26 +1,57 @@
-"""What a model says about labelled clips: one row of raw logits per clip and task."""
+"""What a model says about labelled clips, and the file that keeps it.
+
+The scores file is CSV below a header of ``# name: value`` lines, each value a line of JSON. It
+holds all that the figures of an evaluation are made from, so that they can be made again without
+model, audio and data folder; see ``docs/evaluation.md``.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codecsleuth.calibration import Calibration
-from codecsleuth.data.items import Item, class_indices
+from codecsleuth.data.items import BONA_FIDE, SPOOF, Item, class_indices
 from codecsleuth.errors import AudioError, DataError
 from codecsleuth.evaluation.metrics import bin_log_odds
-from codecsleuth.taxonomy import CLASSES
+from codecsleuth.taxonomy import AXES, CLASSES
+
+if TYPE_CHECKING:
+    from codecsleuth.evaluation.selection import Selection
+    from codecsleuth.inference import Model
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+SCHEMA: Final = "codecsleuth/scores/1"
+_KINDS: Final = {"model": dict, "data": dict, "computed": dict, "calibration": dict} | {
+    "trials": int,
+    "skipped": int,
+    "missing": list,
+    "unreadable": list,
+    "notes": list,
+}
+_FACTS: Final = (
+    *(("model", name) for name in ("name", "version", "sha256", "tasks")),
+    *(
+        ("data", name)
+        for name in ("folder", "table_sha256", "protocol_sha256", "description", "fold")
+    ),
+)
+#: Columns of the clip itself, by the names that `Item` has for them.
+_ITEM_COLUMNS: Final = (
+    *("row", "split", "label", "vq", "aux", "dec", "codec", "variant", "kind", "group"),
+    *("source", "duration_s", "subset", "system", "speaker"),
+)
 
 
 class Scorer(Protocol):
@@ -108,31 +139,154 @@ def _table(pairs: Sequence[tuple[Item, Mapping[str, NDArray[np.floating]]]]) -> 
     return ScoreTable(tuple(item for item, _ in pairs), logits)
 
 
-def scores_csv(scores: ScoreTable, calibration: Calibration) -> str:
-    """Per-clip rows as CSV text, so that figures can be checked elsewhere.
+@dataclass(frozen=True)
+class Origin:
+    """What scores are of; plain values, as JSON has them.
+
+    Attributes:
+        model: ``name``, ``version``, ``sha256`` and ``tasks``.
+        data: which clips were chosen of which data folder; see `Selection.facts`.
+        computed: where and how: ``device``, and ``precision`` where there is a choice.
+        calibration: of the model.
+        missing: clips chosen whose audio is not there.
+        unreadable: ``path``, ``row``, ``kind`` and ``message`` of clips that could not be scored.
+        notes: what limits the figures.
+    """
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    computed: dict[str, Any]
+    calibration: Calibration
+    missing: tuple[str, ...] = ()
+    unreadable: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        selection: Selection,
+        unreadable: Sequence[Unreadable],
+        notes: Sequence[str],
+    ) -> Origin:
+        """Of the scores of a model on a choice of clips."""
+        return cls(
+            model={
+                "name": model.name,
+                "version": model.version,
+                "sha256": model.sha256,
+                "tasks": list(model.tasks),
+            },
+            data=selection.facts(),
+            computed={
+                "device": model.device,
+                **({"precision": model.precision} if model.precision else {}),
+            },
+            calibration=model.calibration,
+            missing=tuple(item.file for item in selection.missing),
+            unreadable=tuple(
+                {"path": u.item.file, "row": u.item.row, "kind": u.kind, "message": u.message}
+                for u in unreadable
+            ),
+            notes=tuple(notes),
+        )
+
+    @property
+    def skipped(self) -> int:
+        """Clips chosen that have no scores."""
+        return len(self.missing) + len(self.unreadable)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One model's scores, and what they are of."""
+
+    scores: ScoreTable
+    origin: Origin
+
+
+def scores_csv(scored: Scored) -> str:
+    """A scores file: header, and a row per clip.
 
     Log-odds are natural and codec : bona fide. A logit's column is named by task and class.
     Numbers are written in full precision.
     """
+    scores, origin = scored.scores, scored.origin
     text = io.StringIO()
+    text.writelines(f"# {name}: {_json(value)}\n" for name, value in _header(scored).items())
     writer = csv.writer(text, lineterminator="\n")
     columns = [f"{task}:{name}" for task in scores.logits for name in CLASSES[task]]
     odds = ["log_odds_raw", "log_odds_calibrated"] if "BIN" in scores.logits else []
-    writer.writerow(["path", "label", "split", "source", "group", "codec", *odds, *columns])
+    writer.writerow(["path", *_ITEM_COLUMNS, *odds, *columns])
     numbers = list(scores.logits.values())
     if odds:
         logits = scores.logits["BIN"]
-        raw, calibrated = bin_log_odds(logits), calibration.log_odds(logits)
+        raw, calibrated = bin_log_odds(logits), origin.calibration.log_odds(logits)
         numbers = [raw[:, None], calibrated[:, None], *numbers]
     values = np.concatenate(numbers, axis=1)
     for item, row in zip(scores.items, values.tolist(), strict=True):
-        facts = [item.file, item.label, item.split, item.source, item.group, item.codec]
-        writer.writerow([*facts, *map(repr, row)])
+        facts = [getattr(item, column) for column in _ITEM_COLUMNS]
+        writer.writerow([item.file, *facts, *map(repr, row)])
     return text.getvalue()
 
 
+def _header(scored: Scored) -> dict[str, Any]:
+    origin = scored.origin
+    return {
+        "schema": SCHEMA,
+        "model": origin.model,
+        "data": origin.data,
+        "trials": len(scored.scores.items),
+        "skipped": origin.skipped,
+        "missing": origin.missing,
+        "unreadable": origin.unreadable,
+        "computed": origin.computed,
+        "calibration": asdict(origin.calibration),
+        "notes": origin.notes,
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def read_scored(path: Path) -> Scored:
+    """Read a file that `scores_csv` wrote, with all that its header says.
+
+    Raises:
+        DataError: it is not of that kind, or not whole.
+    """
+    header, rows = _parse(path)
+    if header.get("schema") != SCHEMA:
+        stated = header.get("schema")
+        why = f"its header says {stated!r}" if stated else "it has no header"
+        raise DataError(f"{path}: {why}, not {SCHEMA!r}; write it anew by evaluate --scores")
+    for name, kind in _KINDS.items():
+        if not isinstance(header.get(name), kind):
+            raise DataError(f"{path}: damaged header: {name!r} is missing or not of its kind")
+    for group, name in _FACTS:
+        if name not in header[group]:
+            raise DataError(f"{path}: damaged header: {group!r} does not say {name!r}")
+    if len(rows) != header["trials"]:
+        raise DataError(f"{path}: {len(rows)} rows for {header['trials']} trials: not whole")
+    try:
+        scores = _table([(_item(row), _logits_of(row)) for row in rows])
+        origin = Origin(
+            model=header["model"],
+            data=header["data"],
+            computed=header["computed"],
+            calibration=Calibration.from_dict(header["calibration"]),
+            missing=tuple(header["missing"]),
+            unreadable=tuple(header["unreadable"]),
+            notes=tuple(header["notes"]),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise _not_scores(path, error) from error
+    return Scored(scores, origin)
+
+
 def read_scores(paths: Sequence[Path], items: Sequence[Item]) -> ScoreTable:
-    """Read files that `scores_csv` wrote, of one or several models, and join them.
+    """Read the scores of files that `scores_csv` wrote, of one or several models, as one table.
 
     Args:
         paths: the files.
@@ -142,7 +296,7 @@ def read_scores(paths: Sequence[Path], items: Sequence[Item]) -> ScoreTable:
         DataError: a file is not of that kind, or names a clip that the folder does not have.
     """
     known = {item.file: item for item in items}
-    pairs = [pair for path in paths for pair in _read_rows(path, known)]
+    pairs = [pair for path in paths for pair in _known_rows(path, known)]
     if not pairs:
         raise DataError(f"{paths[0]}: no scores in it")
     if len({frozenset(answer) for _, answer in pairs}) > 1:
@@ -150,24 +304,63 @@ def read_scores(paths: Sequence[Path], items: Sequence[Item]) -> ScoreTable:
     return _table(pairs)
 
 
-def _read_rows(
-    path: Path, known: Mapping[str, Item]
-) -> Iterator[tuple[Item, dict[str, FloatArray]]]:
+def _known_rows(path: Path, known: Mapping[str, Item]) -> list[tuple[Item, dict[str, FloatArray]]]:
+    rows = _parse(path)[1]
+    strange = next((row["path"] for row in rows if row["path"] not in known), None)
+    if strange is not None:
+        raise DataError(f"{path}: the data folder has no clip {strange!r}")
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        for row in rows:
-            yield known[row["path"]], _logits_of(row)
+        return [(known[row["path"]], _logits_of(row)) for row in rows]
+    except (KeyError, ValueError, TypeError) as error:
+        raise _not_scores(path, error) from error
+
+
+def _parse(path: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Header and rows, every row with a path."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+        if text and not text.endswith("\n"):
+            raise ValueError("cut short: no end of line at its end")
+        header = {}
+        while text.startswith("# "):
+            line, _, text = text.partition("\n")
+            name, _, value = line[2:].partition(": ")
+            header[name] = json.loads(value)
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row has not as many values as there are columns")
+        if rows and "path" not in rows[0]:
+            raise ValueError("no column 'path'")
+        return header, rows
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except KeyError as error:
-        raise DataError(f"{path}: the data folder has no clip {error}") from error
-    except (UnicodeDecodeError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: not a scores file of evaluate ({error})") from error
+    except (ValueError, csv.Error) as error:
+        raise _not_scores(path, error) from error
+
+
+def _not_scores(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: not a scores file of evaluate ({error})")
+
+
+def _item(row: Mapping[str, str]) -> Item:
+    facts: dict[str, Any] = {name: row[name] for name in _ITEM_COLUMNS}
+    facts |= {name: row[name] or None for name in ("vq", "aux", "dec")}
+    facts["row"] = int(row["row"])
+    facts["duration_s"] = float(row["duration_s"]) if row["duration_s"] else None
+    item = Item(file=row["path"], path=Path(row["path"]), **facts)
+    if item.label not in (BONA_FIDE, SPOOF):
+        raise ValueError(f"label {item.label!r}")
+    for axis in AXES:
+        item.class_index(axis)
+    return item
 
 
 def _logits_of(row: Mapping[str, str]) -> dict[str, FloatArray]:
-    return {
+    logits = {
         task: np.array([float(row[f"{task}:{name}"]) for name in names])
         for task, names in CLASSES.items()
         if f"{task}:{names[0]}" in row
     }
+    if not logits or not all(np.isfinite(values).all() for values in logits.values()):
+        raise ValueError(f"no finite logits for {row['path']!r}")
+    return logits

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from codecsleuth.data.items import Item, ItemTable, fold_sources
 from codecsleuth.errors import DataError, UsageError
+from codecsleuth.report.words import text
 
 DEFAULT_SPLIT: Final = "dev"
 _NAMED: Final = 3
@@ -20,6 +21,7 @@ class Selection:
     """Clips chosen for evaluation.
 
     Attributes:
+        table: the data folder's clips, of which they were chosen.
         items: the clips, audio there.
         missing: clips chosen whose audio is not there.
         split: the split they are of; None for all splits.
@@ -28,6 +30,7 @@ class Selection:
         left_out: whether the sources are meant to be unknown to the weights.
     """
 
+    table: ItemTable
     items: tuple[Item, ...]
     missing: tuple[Item, ...]
     split: str | None
@@ -43,6 +46,19 @@ class Selection:
         elif self.sources is not None:
             words.append("sources " + _listed(self.sources))
         return ", ".join(words)
+
+    def facts(self) -> dict[str, Any]:
+        """Which clips of which data; plain values for JSON."""
+        return {
+            "folder": text(str(self.table.folder)),
+            "table_sha256": self.table.sha256,
+            "protocol_sha256": dict(self.table.protocols),
+            "description": self.describe(),
+            "split": self.split,
+            "sources": None if self.sources is None else list(self.sources),
+            "fold": self.fold,
+            "left_out": self.left_out,
+        }
 
 
 def select(
@@ -77,7 +93,7 @@ def select(
     if split is None and not unseen and not table.chosen:
         split = DEFAULT_SPLIT
     items, missing = _chosen(table.items, split, chosen), _chosen(table.missing, split, chosen)
-    selection = Selection(items, missing, split, chosen, fold, unseen)
+    selection = Selection(table, items, missing, split, chosen, fold, unseen)
     if not items:
         splits = Counter(item.split for item in rows)
         there = ", ".join(f"{name} ({clips} clips)" for name, clips in sorted(splits.items()))

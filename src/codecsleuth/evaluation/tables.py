@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from codecsleuth.evaluation.document import Report
-from codecsleuth.evaluation.evaluate import Evaluation, Figure, Part, TaskResult
+from codecsleuth.evaluation.evaluate import Evaluation, Figure, Figures, Part, TaskResult
 from codecsleuth.report.words import VERDICT_WORDS, printable, shorten
 from codecsleuth.taxonomy import AXES
 
@@ -33,13 +33,15 @@ FIGURE_WORDS: Final = {
     "f1_macro_codec": "F1 macro, codec",
     "accuracy": "Accuracy",
 }
+#: What the text shows of macro figures; JSON has them all.
+_MACRO_FIGURES: Final = ("eer", "min_dcf", "cllr", "f1_weighted", "f1_macro", "accuracy")
 _ANSWER_WORDS: Final = {
     "Semantic distillation": "Semantic dist.",
     "Disentanglement": "Disentangl.",
     "bona_fide": "bona fide",
 }
-_NOTES: Final = (
-    "Fractions. [ ] 95 % bootstrap interval over utterances; ( ) best constant answer. "
+NOTES: Final = (
+    "Fractions. Intervals: 95 %, bootstrap over utterances. Constant: the best constant answer. "
     "F1: classes with Real, clips of unknown class left out; 'macro, codec' leaves Real out. "
     "Accuracy and the columns VQ, AUX, DEC: the class shown, over codec clips. "
     "Calibration error of BIN at even prior odds. "
@@ -60,6 +62,8 @@ def render(report: Report, width: int = 80) -> Group:
     """All tables of an evaluation, with what limits them below."""
     evaluation = report.evaluation
     parts: list[RenderableType] = [Text(printable(report.title), "bold"), Text()]
+    if len(report.runs) > 1:
+        parts += [_spread(report), Text()]
     for task, result in evaluation.tasks.items():
         if task == "BIN":
             parts += [_detection(result), Text()]
@@ -68,11 +72,14 @@ def render(report: Report, width: int = 80) -> Group:
         parts += [_taxonomy(axes), Text()]
     for task, result in evaluation.tasks.items():
         parts += [_confusion(task, result), Text()]
-    for name, rows, columns in _breakdowns(evaluation):
-        if rows:
-            parts += [_breakdown(name, rows, columns, width), Text()]
+    for over, tasks in evaluation.macro.items():
+        parts += [_macro(over, tasks), Text()]
+    columns = _columns(evaluation)
+    for key in evaluation.tables():
+        title = key.removeprefix("per_")
+        parts += [_breakdown(title, getattr(evaluation, key), columns[title], width), Text()]
     parts += [Text(f"! {printable(warning)}", "yellow") for warning in report.warnings]
-    return Group(*parts, Text(_NOTES, "dim"))
+    return Group(*parts, Text("[ ] interval; ( ) constant. " + NOTES, "dim"))
 
 
 def _plain_table(first: str) -> Table:
@@ -97,9 +104,7 @@ def _detection(result: TaskResult) -> Table:
     for column in ("", "95 % interval", "constant"):
         table.add_column(column, justify="right")
     for name, figure in result.figures.items():
-        low, high = figure.interval or (None, None)
-        interval = f"{number(low)} to {number(high)}" if figure.interval else ""
-        table.add_row(FIGURE_WORDS[name], number(figure.value), interval, _constant(figure))
+        table.add_row(FIGURE_WORDS[name], *_three_cells(figure))
     return table
 
 
@@ -117,6 +122,38 @@ def _taxonomy(axes: Mapping[str, TaskResult]) -> Table:
     return table
 
 
+def _spread(report: Report) -> Table:
+    """Mean and spread of every figure over the runs."""
+    table = _plain_table(f"Over {len(report.runs)} runs; what follows is pooled")
+    for column in ("mean", "deviation", "lowest", "highest"):
+        table.add_column(column, justify="right")
+    for task, figures in report.spread.items():
+        for name, spread in figures.items():
+            if spread is not None:
+                values = [value for value in spread.values if value is not None]
+                cells = (spread.mean, spread.deviation, min(values), max(values))
+                table.add_row(f"{task}: {FIGURE_WORDS[name]}", *map(number, cells))
+    return table
+
+
+def _macro(over: str, tasks: Mapping[str, Figures]) -> Table:
+    """The figures in which every codec, or every system, counts the same."""
+    table = _plain_table(f"Macro: every {over} counts the same")
+    for column in ("", "95 % interval", "constant"):
+        table.add_column(column, justify="right")
+    for task, figures in tasks.items():
+        for name in _MACRO_FIGURES:
+            if name in figures:
+                table.add_row(f"{task}: {FIGURE_WORDS[name]}", *_three_cells(figures[name]))
+    return table
+
+
+def _three_cells(figure: Figure) -> tuple[str, str, str]:
+    low, high = figure.interval or (None, None)
+    interval = f"{number(low)} to {number(high)}" if figure.interval else ""
+    return number(figure.value), interval, _constant(figure)
+
+
 def _confusion(task: str, result: TaskResult) -> Table:
     table = _plain_table(f"{task}: true \\ answered")
     table.columns[0].min_width = 22
@@ -130,9 +167,8 @@ def _confusion(task: str, result: TaskResult) -> Table:
     return table
 
 
-def _breakdowns(
-    evaluation: Evaluation,
-) -> Iterator[tuple[str, Mapping[str, Part], Sequence[Column]]]:
+def _columns(evaluation: Evaluation) -> Mapping[str, Sequence[Column]]:
+    """What the tables of parts show."""
     axes: list[Column] = [
         (axis, lambda part, axis=axis: number(part.accuracy[axis]))  # type: ignore[misc]
         for axis in AXES
@@ -146,16 +182,16 @@ def _breakdowns(
     false: Column = ("False", lambda part: number(part.false_alarms))
     eer: Column = ("EER", lambda part: number(part.eer))
     mixed = [("Codec", clips[1]), found, real, false, unsure, eer, *axes]
-    yield "Codec", evaluation.per_codec, [clips, found, unsure, missed, eer, *axes]
-    yield "Source", evaluation.per_source, mixed
-    yield "Kind", evaluation.per_kind, mixed
-    yield "Length", evaluation.per_length, mixed
+    return {
+        "codec": [clips, found, unsure, missed, eer, *axes],
+        **dict.fromkeys(("system", "source", "kind", "length"), mixed),
+    }
 
 
 def _breakdown(
     title: str, parts: Mapping[str, Part], columns: Sequence[Column], width: int
 ) -> Table:
-    table = _plain_table(title)
+    table = _plain_table(title.capitalize())
     taken = sum(max(_NUMBER_CELLS, len(header)) + 1 for header, _ in columns)
     table.columns[0].width = max(_NAME_CELLS, width - taken - 1)
     for header, _ in columns:

@@ -100,9 +100,9 @@ def _rounded(value: float, digits: int) -> float:
     return round(value, digits) + 0.0  # turns -0.0 into 0.0
 
 
-def document(results: Sequence[Result], summary: Summary, model: Model) -> str:
-    """The JSON document over all results, ending in a newline."""
-    content = {
+def content(results: Sequence[Result], summary: Summary, model: Model) -> dict[str, Any]:
+    """What the JSON document over all results holds."""
+    return {
         "schema": SCHEMA,
         "tool": {"name": "codecsleuth", "version": __version__},
         "model": {
@@ -124,7 +124,11 @@ def document(results: Sequence[Result], summary: Summary, model: Model) -> str:
         "summary": summary.to_dict(),
         "results": [entry(result) for result in results],
     }
-    return _json(content, indent=2)
+
+
+def document(results: Sequence[Result], summary: Summary, model: Model) -> str:
+    """The JSON document over all results, ending in a newline."""
+    return _json(content(results, summary, model), indent=2)
 
 
 def json_line(result: Result) -> str:
@@ -132,8 +136,8 @@ def json_line(result: Result) -> str:
     return _json(entry(result))
 
 
-def _json(content: dict[str, Any], indent: int | None = None) -> str:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
+def _json(values: dict[str, Any], indent: int | None = None) -> str:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
 
 
 def csv_header() -> str:

@@ -14,6 +14,7 @@ from codecsleuth.calibration import UNKNOWN
 from codecsleuth.inference import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
 from codecsleuth.report.summary import Summary, outcome
 from codecsleuth.report.words import (
+    AXIS_TITLES,
     DISCLAIMER,
     VERDICT_WORDS,
     fold,
@@ -24,11 +25,6 @@ from codecsleuth.report.words import (
     support,
 )
 
-AXIS_TITLES: Final = {
-    "vq": "Vector quantisation (VQ)",
-    "aux": "Auxiliary objective (AUX)",
-    "dec": "Decoder domain (DEC)",
-}
 _STYLES: Final = {
     "codec": "bold yellow",
     "bona_fide": "green",

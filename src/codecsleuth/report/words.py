@@ -16,6 +16,14 @@ VERDICT_WORDS: Final = MappingProxyType(
     }
 )
 
+AXIS_TITLES: Final = MappingProxyType(
+    {
+        "vq": "Vector quantisation (VQ)",
+        "aux": "Auxiliary objective (AUX)",
+        "dec": "Decoder domain (DEC)",
+    }
+)
+
 #: log10 of the likelihood ratio from which a phrase holds: the verbal scale of the ENFSI guideline
 #: for evaluative reporting in forensic science (2015).
 _SUPPORT: Final = (
@@ -25,6 +33,9 @@ _SUPPORT: Final = (
     (1.0, "moderate support"),
     (0.301, "weak support"),
 )
+
+#: Where a drawn scale of log10 likelihood ratios ends.
+SCALE_LIMIT: Final = int(_SUPPORT[0][0])
 
 DISCLAIMER: Final = (
     "A neural codec is a fact about the recording's path, not a finding of forgery: genuine speech "

@@ -1,0 +1,208 @@
+"""An evaluation as a page with plots: detection trade-off, scores, calibration, confusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codecsleuth.calibration import LN10, sigmoid
+from codecsleuth.evaluation import metrics
+from codecsleuth.evaluation.document import Report
+from codecsleuth.evaluation.evaluate import Evaluation, Judged, TaskResult
+from codecsleuth.evaluation.tables import FIGURE_WORDS, NOTES, number
+from codecsleuth.report.page import render_page
+from codecsleuth.report.plots import Axis, Plot
+from codecsleuth.taxonomy import AXES
+
+FloatArray = NDArray[np.float64]
+
+_PART_WORDS: Final = {
+    "per_codec": ("Codec", "EER against all bona fide clips."),
+    "per_system": ("System", "EER within the system's own clips."),
+    "per_source": ("Source", "EER within the source's own clips."),
+    "per_kind": ("Kind", "EER against all bona fide clips."),
+    "per_length": ("Length", "EER within the clips of that length."),
+}
+_DET_TICKS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
+_HISTOGRAM_BINS: Final = 40
+_SHARES: Final = tuple((tick / 5, f"{tick / 5:g}") for tick in range(6))
+
+
+def evaluation_page(report: Report) -> str:
+    """The page of an evaluation.
+
+    Returns:
+        HTML that needs nothing else; the same bytes for the same scores.
+    """
+    document = report.to_dict()
+    evaluation = report.evaluation
+    return render_page(
+        "evaluation.html",
+        tool=document["tool"],
+        title=report.title,
+        document=document,
+        runs=_runs(report),
+        tasks=evaluation.tasks,
+        macro=evaluation.macro,
+        plots=list(_plots(report)),
+        confusions=[_confusion(task, result) for task, result in evaluation.tasks.items()],
+        parts=list(_parts(evaluation)),
+        spread=report.spread if len(report.runs) > 1 else {},
+        run_names=report.names,
+        words=FIGURE_WORDS,
+        notes=NOTES,
+        number=number,
+    )
+
+
+def _runs(report: Report) -> list[dict[str, Any]]:
+    """Which weights and which clips, per run."""
+    return [
+        {"name": name, "origin": run.origin, "clips": len(run.scores.items)}
+        for name, run in zip(report.names, report.runs, strict=True)
+    ]
+
+
+def _plots(report: Report) -> Iterator[Plot]:
+    judged = report.pooled
+    detection, is_codec = judged.detection, judged.is_codec
+    if detection is not None and is_codec.any() and not is_codec.all():
+        yield _det(report)
+        yield _histogram(detection.log_odds / LN10, is_codec)
+        probabilities = sigmoid(detection.log_odds)
+        yield reliability("BIN", probabilities, is_codec, metrics.even_prior(is_codec))
+    for axis, answers in judged.axes.items():
+        true = judged.labels(axis)
+        codec = true > 0
+        if codec.any():
+            stated = answers.probabilities[codec].max(axis=1)
+            yield reliability(axis, stated, (answers.shown == true)[codec], np.ones(len(stated)))
+
+
+def _det(report: Report) -> Plot:
+    """Both error rates at every threshold, on normal deviates (Martin et al., 1997)."""
+    smallest = 0.5 / max(1, np.bincount(report.pooled.is_codec).max())
+    low = max((tick for tick in _DET_TICKS if tick <= smallest), default=_DET_TICKS[0])
+    ticks = [(tick, f"{tick:g}"[1:]) for tick in _DET_TICKS if tick >= low]
+    deviate = NormalDist().inv_cdf
+    alarms, misses = (
+        Axis(label, low, _DET_TICKS[-1], ticks, deviate)
+        for label in ("Bona fide called codec", "Codec missed")
+    )
+    several = len(report.runs) > 1
+    legend = [("main", "all"), ("thin", "each run")] if several else []
+    plot = Plot("Detection error trade-off", "Misses against false alarms", alarms, misses, legend)
+    plot.line([(low, low), (0.9, 0.9)], "guide")
+    if several:
+        for name, judged in zip(report.names, report.judged, strict=True):
+            _det_line(plot, judged, "thin", name)
+    _det_line(plot, report.pooled, "main", "")
+    eer = report.evaluation.tasks["BIN"].figures["eer"].value
+    if eer is not None:
+        plot.dot(eer, eer, "ink", f"EER {number(eer)}", 4.5)
+    return plot
+
+
+def _det_line(plot: Plot, judged: Judged, look: str, hint: str) -> None:
+    detection = judged.detection
+    if detection is not None:
+        missed, false_alarms = metrics.error_rates(detection.ranking, judged.is_codec)
+        if np.isfinite(missed).all() and np.isfinite(false_alarms).all():
+            plot.line(zip(false_alarms.tolist(), missed.tolist(), strict=True), look, hint)
+
+
+def _histogram(log10_lr: FloatArray, is_codec: NDArray[np.bool_]) -> Plot:
+    limit = max(1.0, float(np.ceil(np.abs(log10_lr).max())))
+    edges = np.linspace(-limit, limit, _HISTOGRAM_BINS + 1)
+    shares = {
+        look: np.histogram(log10_lr[chosen], edges)[0] / chosen.sum()
+        for look, chosen in (("bona_fide", ~is_codec), ("codec", is_codec))
+    }
+    top = max(float(share.max()) for share in shares.values())
+    step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.25) if top / s <= 5 or s == 0.25)
+    height = step * float(np.ceil(top / step))
+    ticks = [(step * n, f"{step * n:g}") for n in range(round(height / step) + 1)]
+    whole = np.arange(-limit, limit + 1, max(1, limit // 4))
+    plot = Plot(
+        "Scores",
+        "Histogram of the scores of codec and of bona fide clips",
+        Axis(
+            "log10 likelihood ratio codec : bona fide",
+            -limit,
+            limit,
+            [(t, f"{t:g}") for t in whole],
+        ),
+        Axis(
+            "Share of the label's clips", 0.0, height, [(v, f"{round(v, 2):g}") for v, _ in ticks]
+        ),
+        [("codec", "codec"), ("bona_fide", "bona fide")],
+    )
+    for look, share in shares.items():
+        corners = [
+            (float(edge), float(part))
+            for n, part in enumerate(share)
+            for edge in (edges[n], edges[n + 1])
+        ]
+        plot.area(corners, look)
+        plot.line(corners, look)
+    return plot
+
+
+def reliability(
+    task: str, stated: FloatArray, came_true: NDArray[np.bool_], weights: FloatArray
+) -> Plot:
+    """Stated probabilities against how often they came true, in the bins of the calibration error.
+
+    Args:
+        task: whose.
+        stated: ``(clips,)`` probabilities of an event.
+        came_true: ``(clips,)``.
+        weights: ``(clips,)``.
+    """
+    event, over = ("Codec", "even prior odds") if task == "BIN" else ("Class right", "codec clips")
+    axis = Axis(f"Stated probability ({task}, {over})", 0.0, 1.0, _SHARES)
+    plot = Plot(
+        f"Reliability of {task}",
+        f"Stated probabilities of {task} against how often they came true",
+        axis,
+        Axis(f"{event}: share", 0.0, 1.0, _SHARES),
+    )
+    plot.line([(0, 0), (1, 1)], "guide")
+    bins = np.clip((stated * metrics.ECE_BINS).astype(np.int64), 0, metrics.ECE_BINS - 1)
+    for place in np.unique(bins):
+        chosen = bins == place
+        weight = float(weights[chosen].sum() / weights.sum())
+        mean, came = (
+            float(np.average(values[chosen], weights=weights[chosen]))
+            for values in (stated, came_true)
+        )
+        clips = f"{int(chosen.sum())} clips: stated {number(mean)}, came true {number(came)}"
+        plot.dot(mean, came, "main", clips, 3 + 14 * weight**0.5)
+    return plot
+
+
+def _confusion(task: str, result: TaskResult) -> dict[str, Any]:
+    """A confusion matrix with the share that each cell has of its row."""
+    rows = [
+        {
+            "name": name,
+            "f1": result.f1.get(name),
+            "cells": [(clips, clips / max(1, sum(row))) for clips in row],
+        }
+        for name, row in zip(result.support, result.confusion, strict=True)
+    ]
+    return {"task": task, "columns": result.columns, "rows": rows, "f1": bool(result.f1)}
+
+
+def _parts(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    """Tables of parts, as bars with intervals."""
+    axes = [axis for axis in AXES if axis in evaluation.tasks]
+    for key in evaluation.tables():
+        title, note = _PART_WORDS[key]
+        rows = getattr(evaluation, key)
+        real = any(part.bona_fide_clips for part in rows.values())
+        yield {"title": title, "note": note, "axes": axes, "rows": rows, "real": real}

@@ -1,0 +1,24 @@
+"""Self-contained HTML pages: one file, nothing fetched, the same bytes for the same answer."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from codecsleuth.report.words import printable
+
+_ENVIRONMENT: Final = Environment(
+    loader=PackageLoader("codecsleuth.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+# Names of files come from strangers: markup is escaped by Jinja, what disturbs reading by this.
+_ENVIRONMENT.filters["printable"] = printable
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Fill a template of ``report/templates``; everything put in is escaped."""
+    return _ENVIRONMENT.get_template(template).render(values)
