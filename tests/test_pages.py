@@ -94,7 +94,8 @@ def analysis(path: str = "call.wav", segments: int = 5, **changes: Any) -> dict[
         for axis in ("VQ", "AUX", "DEC")
     }
     result = {"path": path, "status": "ok", "evidence": evidence, "verdict": "codec"}
-    result |= {"codec_probability": 0.9, "log10_lr": 2.0, "taxonomy": axes, "candidates": []}
+    result |= {"codec_probability": 0.9, "log10_lr": 2.0, "taxonomy": axes}
+    result |= {"familiarity": 0.31, "candidates": []}
     return {**result, "segments": pieces, "warnings": [], **changes}
 
 
@@ -162,7 +163,7 @@ def test_files_that_cannot_be_read_are_on_the_page(
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_cannot_take_the_page_over(name: str) -> None:
     error = {"path": name, "status": "error", "error": {"kind": "io", "message": name}}
-    candidates = [{"codec": name, "score": 0.5}]
+    candidates = [{"codec": name, "score": 0.5, "taxonomy": {"vq": name}, "disagrees": ["vq"]}]
     page = analysis_page(
         content(analysis(name, warnings=[name], candidates=candidates), error, analysis(name))
     )
@@ -172,13 +173,16 @@ def test_a_name_cannot_take_the_page_over(name: str) -> None:
 
 
 def test_an_axis_of_unknown_class_and_codecs_that_fit() -> None:
-    result = analysis(candidates=[{"codec": "EnCodec", "score": 0.62}])
+    kind = {"vq": "MVQ", "aux": "None", "dec": "Time"}
+    first = {"codec": "EnCodec", "score": 0.62, "taxonomy": kind, "disagrees": ["dec"]}
+    result = analysis(candidates=[first])
     result["taxonomy"]["vq"] |= {"label": "unknown"}
     text = is_self_contained(analysis_page(content(result))).text
     assert "Vector quantisation (VQ): unknown" in text
     assert "Unlike the kinds that the model has learned" in text
-    assert "Known codecs that fit best" in text and "EnCodec 0.62" in text
-    assert "Known codecs that fit best" not in analysis_page(content(analysis()))
+    assert "Known codecs that it resembles" in text
+    assert "EnCodec 0.620 MVQ, None, Time (differs: DEC)" in text
+    assert "Known codecs that it resembles" not in analysis_page(content(analysis()))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from codecsleuth.audio import Evidence
 from codecsleuth.calibration import Calibration
-from codecsleuth.inference import Analysis, AxisAnswer, FileError, Model, Segment
+from codecsleuth.inference import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
 from codecsleuth.report.document import CSV_COLUMNS, csv_header, csv_line, document, json_line
 from codecsleuth.report.summary import summarize
 from codecsleuth.report.table import render
@@ -42,6 +42,11 @@ def analysis(path: str = "a.wav", verdict: str = "codec", **changes) -> Analysis
             ),
             "dec": AxisAnswer("Frequency", 0.8, {"Time": 0.2, "Frequency": 0.8}),
         },
+        "familiarity": 0.62,
+        "candidates": (
+            Candidate("DAC", 0.62, {"vq": "MVQ", "aux": "None", "dec": "Time"}, ("aux", "dec")),
+            Candidate("Mimi", 0.21, {"vq": "MVQ"}, ()),
+        ),
         "segments": (Segment(0.0, 4.0375, 0.98), Segment(2.01875, 6.05625, 0.5)),
         "warnings": ("2 channels were mixed down to one",),
         "raw": {},

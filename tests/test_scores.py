@@ -15,7 +15,7 @@ from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
 from codecsleuth.errors import DataError
 from codecsleuth.evaluation.document import Report, Spread
-from codecsleuth.evaluation.scores import Scored, ScoreTable, read_scored, read_scores, scores_csv
+from codecsleuth.evaluation.scores import Scored, ScoreTable, read_scored, scores_csv
 from codecsleuth.taxonomy import CLASSES
 from conftest import scored
 
@@ -84,19 +84,6 @@ def test_rows_name_columns_by_task_and_class() -> None:
     assert float(second["log_odds_raw"]) == raw
     assert float(second["log_odds_calibrated"]) == pytest.approx(2 * raw + 1)
     assert float(second["VQ:MVQ"]) == logits["VQ"][1, 1]
-
-
-def test_scores_are_joined_to_the_clips_of_a_folder(write: Callable[..., Path]) -> None:
-    """What a calibration is fitted to; files of before the header are read too."""
-    whole = table()
-    text = scores_csv(scored(whole))
-    bare = "path," + text.partition("\npath,")[2]
-    for content in (text, bare):
-        joined = read_scores([write(content)], whole.items)
-        assert joined.items == whole.items
-        assert (joined.logits["VQ"] == whole.logits["VQ"]).all()
-    with pytest.raises(DataError, match=r"has no clip 'a\.wav'"):
-        read_scores([write(text)], whole.items[1:])
 
 
 def damaged(change: Callable[[str], str]) -> str:

@@ -285,36 +285,6 @@ def read_scored(path: Path) -> Scored:
     return Scored(scores, origin)
 
 
-def read_scores(paths: Sequence[Path], items: Sequence[Item]) -> ScoreTable:
-    """Read the scores of files that `scores_csv` wrote, of one or several models, as one table.
-
-    Args:
-        paths: the files.
-        items: the clips of the data folder that they are of.
-
-    Raises:
-        DataError: a file is not of that kind, or names a clip that the folder does not have.
-    """
-    known = {item.file: item for item in items}
-    pairs = [pair for path in paths for pair in _known_rows(path, known)]
-    if not pairs:
-        raise DataError(f"{paths[0]}: no scores in it")
-    if len({frozenset(answer) for _, answer in pairs}) > 1:
-        raise DataError("the score files are of models with different tasks")
-    return _table(pairs)
-
-
-def _known_rows(path: Path, known: Mapping[str, Item]) -> list[tuple[Item, dict[str, FloatArray]]]:
-    rows = _parse(path)[1]
-    strange = next((row["path"] for row in rows if row["path"] not in known), None)
-    if strange is not None:
-        raise DataError(f"{path}: the data folder has no clip {strange!r}")
-    try:
-        return [(known[row["path"]], _logits_of(row)) for row in rows]
-    except (KeyError, ValueError, TypeError) as error:
-        raise _not_scores(path, error) from error
-
-
 def _parse(path: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Header and rows, every row with a path."""
     try:

@@ -80,7 +80,8 @@ def _axis_cell(result: Analysis, axis: str) -> Text:
     if axis not in result.taxonomy:
         return Text("-")
     answer = result.taxonomy[axis]
-    cell = f"{_short(answer.label)}\n{answer.probability:.2f}"
+    sure = "" if answer.label == UNKNOWN else f"\n{answer.probability:.2f}"
+    cell = f"{_short(answer.label)}{sure}"
     return Text(cell) if result.verdict == "codec" else Text(f"({cell})", "dim")
 
 
