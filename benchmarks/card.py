@@ -8,65 +8,103 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from codecsleuth.calibration import LN10, Calibration
 from codecsleuth.weights import read_weights
 
+AXES = ("VQ", "AUX", "DEC")
+MAIN = (
+    ("BIN", "eer"),
+    *((axis, name) for name in ("f1_weighted", "f1_macro_codec") for axis in AXES),
+)
+CALIBRATED = (("BIN", "cllr"), ("BIN", "ece"))
 NAMES = {
-    "BIN eer": "BIN, EER",
-    **{f"{axis} f1_weighted": f"{axis}, weighted F1" for axis in ("VQ", "AUX", "DEC")},
-    **{
-        f"{axis} f1_macro_codec": f"{axis}, macro F1, codec classes"
-        for axis in ("VQ", "AUX", "DEC")
-    },
+    "eer": "EER",
+    "cllr": "Cllr",
+    "ece": "expected calibration error",
+    "f1_weighted": "weighted F1",
+    "f1_macro_codec": "macro F1, codec classes",
 }
+VERDICTS = ("codec", "inconclusive", "bona_fide")
+#: Clips that a codec needs for a line of its own.
+ENOUGH = 20
 
 
 def main() -> None:
     out = Path(sys.argv[1])
-    figures = json.loads((out / "figures.json").read_text(encoding="utf-8"))
-    left_out(figures["left_out"])
-    verdicts(figures["left_out_verdicts"])
-    dev(figures["dev"])
-    conditions(json.loads((out / "conditions.json").read_text(encoding="utf-8")))
-    calibrated = figures["left_out_calibrated"]["BIN"]
+    left_out, dev, suspects, heard = (
+        json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("left-out", "dev", "suspects", "conditions")
+    )
+    folds(left_out["folds"])
+    verdicts(left_out["tasks"]["BIN"]["confusion"])
+    interval_table(left_out, (*MAIN, *CALIBRATED))
+    interval_table(dev, (*MAIN[:4], *CALIBRATED))
+    conditions(heard)
+    per_codec(left_out["per_codec"])
+    print(json.dumps(suspects, indent=1))
     fitted = Calibration.from_dict(read_weights(out / "final" / "compact.safetensors").calibration)
-    print(f"Cllr {calibrated['cllr']:.3f}, ECE {calibrated['ece']:.3f}")
     print(f"log10 LR limit {fitted.max_log_odds / LN10:.2f}")
     print(f"thresholds {fitted.codec_threshold:.3f}, {fitted.bona_fide_threshold:.3f}")
+    print(f"familiar from {fitted.familiar_threshold:.3f}, sure from {fitted.sure_threshold}")
 
 
-def left_out(figures: dict) -> None:
-    print("| figure | mean | lowest | highest |\n|---|---|---|---|")
-    for key, name in NAMES.items():
-        folds = figures[key]["folds"]
-        print(f"| {name} | {figures[key]['mean']:.3f} | {min(folds):.3f} | {max(folds):.3f} |")
+def folds(found: dict[str, Any]) -> None:
+    head("figure", "mean", "standard deviation", "each fold")
+    for task, name in (*MAIN, *CALIBRATED):
+        each = [run["tasks"][task][name] for run in found["runs"]]
+        spread = found["spread"][task][name]
+        values = (
+            f"{spread['mean']:.3f}",
+            f"{spread['deviation']:.3f}",
+            " ".join(f"{v:.3f}" for v in each),
+        )
+        row(f"{task}, {NAMES[name]}", *values)
 
 
-def verdicts(figures: dict) -> None:
-    print("\n| the clip | called codec | inconclusive | called no codec |\n|---|---|---|---|")
-    for label, name in (("codec", "passed through a codec"), ("bona_fide", "bona fide")):
-        shares = [figures[label][verdict] for verdict in ("codec", "inconclusive", "bona_fide")]
-        print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
+def verdicts(confusion: dict[str, Any]) -> None:
+    head("the clip", "called codec", "inconclusive", "called no codec")
+    for label, counts in zip(confusion["true"], confusion["clips"], strict=True):
+        answered = dict(zip(confusion["answered"], counts, strict=True))
+        row(label, *(f"{answered[verdict] / sum(counts):.1%}" for verdict in VERDICTS))
 
 
-def dev(figures: dict) -> None:
-    print("\n| figure | value | 95 % interval | constant answer |\n|---|---|---|---|")
-    for task, metric in (("BIN", "eer"), *((axis, "f1_weighted") for axis in ("VQ", "AUX", "DEC"))):
-        low, high = figures[task]["intervals"][metric]
-        constant = figures[task]["constant"].get(metric)
+def interval_table(figures: dict[str, Any], wanted: tuple[tuple[str, str], ...]) -> None:
+    head("figure", "value", "95 % interval", "constant answer")
+    for task, name in wanted:
+        of_task = figures["tasks"][task]
+        low, high = of_task["intervals"][name]
+        constant = of_task["constant"].get(name)
         shown = "" if constant is None else f"{constant:.3f}"
-        name = NAMES[f"{task} {metric}"]
-        print(f"| {name} | {figures[task][metric]:.3f} | {low:.3f} to {high:.3f} | {shown} |")
+        row(f"{task}, {NAMES[name]}", f"{of_task[name]:.3f}", f"{low:.3f} to {high:.3f}", shown)
 
 
-def conditions(figures: dict) -> None:
-    print("\n| condition | EER | bona fide called codec | codec called none | inconclusive |")
-    print("|---|---|---|---|---|")
+def conditions(figures: dict[str, Any]) -> None:
+    head("condition", "EER", "bona fide called codec", "codec called none", "inconclusive")
     for name, figure in figures.items():
-        shares = [value for key, value in figure.items() if key != "eer"]
-        cells = " | ".join(f"{share:.1%}" for share in shares)
-        print(f"| {name} | {figure['eer']:.3f} | {cells} |")
+        shares = [f"{value:.1%}" for key, value in figure.items() if key != "eer"]
+        row(name, f"{figure['eer']:.3f}", *shares)
+
+
+def per_codec(parts: dict[str, Any]) -> None:
+    head("codec", "clips", "called codec", "called no codec", *(f"{axis} right" for axis in AXES))
+    for name, part in parts.items():
+        if part["codec_clips"] >= ENOUGH:
+            shares = (part["verdicts"]["codec"], part["verdicts"]["bona_fide"])
+            right = (part["accuracy"][axis] for axis in AXES)
+            cells = ("" if share is None else f"{share:.0%}" for share in (*shares, *right))
+            row(name, str(part["codec_clips"]), *cells)
+
+
+def head(*names: str) -> None:
+    print()
+    row(*names)
+    row(*("---" for _ in names))
+
+
+def row(*cells: str) -> None:
+    print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
