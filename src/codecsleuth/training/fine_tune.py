@@ -8,7 +8,7 @@ to go on from, and comes out the same from any number of processes but for round
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -94,7 +94,7 @@ class FineTuner(Run[FineTuneConfig]):
         if self.group.size > 1:
             self._shared = DistributedDataParallel(self._objective, broadcast_buffers=False)
         self._optimiser = _optimiser(config, self._network, self._objective.task_weights)
-        self._batches: Iterator[Tensor] | None = None
+        self._batches: Generator[Tensor] | None = None
 
     def _own_states(self) -> dict[str, State]:
         return {"task_weights": self._objective.task_weights.state_dict()}
@@ -109,6 +109,8 @@ class FineTuner(Run[FineTuneConfig]):
 
     def write_weights(self, path: Path) -> None:
         """Write the best network, calibrated on dev as it is."""
+        if self._batches is not None:
+            self._batches.close()
         self._network.load_state_dict(self._reached.best)
         logits = self._dev_logits(augmented=False)
         if not self.group.writes:
@@ -212,7 +214,8 @@ def _refuse_unbalanced(config: FineTuneConfig, items: Sequence[Item]) -> None:
         raise DataError(f"{len(items)} clips to train on make no batch of {config.batch_size}")
     if config.balance is None:
         return
-    counts = Counter(getattr(item, config.balance) for item in items if item.is_codec)
+    classes = [getattr(item, config.balance) for item in items if item.is_codec]
+    counts = Counter(name for name in classes if name is not None)
     if max(counts.values()) - min(counts.values()) > _UNEVEN * len(items) + 1:
         raise DataError(
             f"the list is not balanced over {config.balance.upper()} ({dict(counts)}): give one "
