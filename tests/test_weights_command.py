@@ -25,7 +25,7 @@ from codecsleuth.weights.fetch import fetch
 from codecsleuth.weights.published import convert
 from codecsleuth.weights.registry import registry
 from conftest import Outcome
-from hub import COMMIT, Hub, serve
+from hub import COMMIT, Hub, ask_only, serve
 
 NAME = "w2v2-aasist-m1-aux"
 HUB_PATH = (
@@ -63,15 +63,8 @@ def m1() -> bytes:
 
 @pytest.fixture
 def hub(m1: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    from huggingface_hub import constants, file_download
-
     with serve(Hub(HUB_PATH, m1)) as running:
-        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-        monkeypatch.setattr(file_download.time, "sleep", lambda _: None)
+        ask_only(running, monkeypatch, tmp_path / "hf")
         yield running
 
 
@@ -350,7 +343,7 @@ def test_two_at_a_time_download_once(home: Path, hub: Hub) -> None:
         first, second = pool.map(lambda name: fetch(registry()[name]), [NAME, NAME])
     assert first == second
     assert [request for request in hub.requests if request.startswith("GET /storage")] == [
-        "GET /storage/blob"
+        f"GET /storage{HUB_PATH}"
     ]
 
 

@@ -16,7 +16,7 @@ import typer
 from codecsleuth import __version__
 from codecsleuth.errors import CodecsleuthError, UsageError
 
-COMMANDS: Final = ("analyze", "evaluate", "train", "weights", "taxonomy")
+COMMANDS: Final = ("analyze", "evaluate", "train", "weights", "data", "taxonomy")
 
 EXIT_INPUT: Final = 1
 EXIT_USAGE: Final = 2

@@ -39,10 +39,19 @@ class Request:
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with an items.csv.")],
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder with an items.csv, or CodecFake+.")
+    ],
+    protocol: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Take the clips of this CodecFake+ list; repeatable."),
+    ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="train, dev or test; by default dev, or all splits of sources left out."),
+        typer.Option(
+            help="train, dev or test; of CodecFake+ also CoRS_ALL, CoSG_ALL or CoSG_SEEN. By "
+            "default dev, or all clips of sources left out or of the lists named."
+        ),
     ] = None,
     source: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this source; repeatable.")
@@ -91,16 +100,18 @@ def evaluate(
     Exit status: 0 all clips scored; 1 some could not be read (the others were scored); 2 wrong
     usage.
     """
+    from codecsleuth.cli.data import read_table
     from codecsleuth.cli.output import Output, quiet_libraries
-    from codecsleuth.data.items import read_items
-    from codecsleuth.evaluation.selection import select
+    from codecsleuth.evaluation.selection import DEFAULT_SPLIT, select
 
     if force and output is None and scores is None:
         raise UsageError("--force is for --output and --scores")
     if output is not None and output == scores:
         raise UsageError("--output and --scores name the same file")
     targets = Output.checked(output, force), _scores_target(scores, force)
-    table = read_items(data, allow_missing=allow_missing)
+    unseen = leave_out_source or fold
+    splits = (split or DEFAULT_SPLIT,) if split or not (unseen or protocol) else None
+    table = read_table(data, protocol, splits, allow_missing=allow_missing)
     selection = select(
         table, split=split, sources=source or (), left_out=leave_out_source or (), fold=fold
     )

@@ -25,7 +25,9 @@ ARCHITECTURES: Final = ("compact", "w2v2-aasist")
 
 
 def train(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with an items.csv.")],
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder with an items.csv, or CodecFake+.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run.")],
     model: Annotated[
         str, typer.Option(metavar="NAME", help="Network: compact, or w2v2-aasist.")
@@ -33,6 +35,10 @@ def train(
     tasks: Annotated[
         str, typer.Option(metavar="KIND", help="M1 (all four tasks), S_BIN, S_VQ, ..., D_VQ, ...")
     ] = "M1",
+    protocol: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Take the clips of this CodecFake+ list; repeatable."),
+    ] = None,
     balance: Annotated[
         str | None,
         typer.Option(metavar="vq|aux|dec", help="Draw the classes of this axis equally often."),
@@ -110,7 +116,7 @@ def train(
     many GPUs as torchrun starts processes.
     """
     _check(model, out, resume)
-    from codecsleuth.data.items import read_items
+    from codecsleuth.cli.data import read_table
 
     given: dict[str, Any] = {
         "steps": steps,
@@ -119,7 +125,9 @@ def train(
         "checkpoint_every": checkpoint_every,
         "evaluate_every": evaluate_every,
     }
-    table = read_items(data, allow_missing=allow_missing)
+    table = read_table(
+        data, protocol, ("train", "dev"), allow_missing=allow_missing, balance=balance, seed=seed
+    )
     settings: dict[str, Any] = {
         "tasks": tasks,
         "balance": balance,

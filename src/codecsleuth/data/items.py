@@ -100,12 +100,16 @@ class ItemTable:
         sha256: of the table.
         items: clips whose audio is there, in the table's order.
         missing: clips whose audio is not; empty unless missing audio was allowed.
+        notes: what a user should know of how the clips were read.
+        chosen: whether these are the clips of lists that the user named.
     """
 
     folder: Path
     sha256: str
     items: tuple[Item, ...]
     missing: tuple[Item, ...] = ()
+    notes: tuple[str, ...] = ()
+    chosen: bool = False
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
@@ -139,7 +143,7 @@ def read_items(folder: str | Path, *, allow_missing: bool = False) -> ItemTable:
     _refuse_duplicates(table, items)
     present, missing = _split_by_presence(items)
     if missing and not allow_missing:
-        raise DataError(_missing_message(table, missing, len(items)))
+        raise DataError(missing_message(table, missing, len(items)))
     return ItemTable(folder, hashlib.sha256(content).hexdigest(), present, missing)
 
 
@@ -291,7 +295,8 @@ def _files_in(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _missing_message(table: Path, missing: Sequence[Item], total: int) -> str:
+def missing_message(table: Path, missing: Sequence[Item], total: int) -> str:
+    """How many clips have no audio, and which."""
     named = ", ".join(f"row {item.row} ({item.file!r})" for item in missing[:_NAMED_MISSING])
     more = ", ..." if len(missing) > _NAMED_MISSING else ""
     return f"{table}: audio missing for {len(missing)} of {total} rows: {named}{more}"

@@ -57,7 +57,7 @@ def select(
 
     Args:
         table: the data folder's clips.
-        split: only this split; by default ``dev``, or all splits of sources left out.
+        split: only this split; by default ``dev``, or all of sources left out or of lists named.
         sources: only these sources.
         left_out: only these sources, meant to be unknown to the weights.
         fold: only the sources of this fold of `codecsleuth.data.items.source_folds`, likewise.
@@ -74,7 +74,7 @@ def select(
         # A fold must not depend on which audio happens to be there.
         chosen = tuple(fold_sources(sorted(rows, key=lambda item: item.row), fold))
     unseen = bool(left_out) or fold is not None
-    if split is None and not unseen:
+    if split is None and not unseen and not table.chosen:
         split = DEFAULT_SPLIT
     items, missing = _chosen(table.items, split, chosen), _chosen(table.missing, split, chosen)
     selection = Selection(items, missing, split, chosen, fold, unseen)

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from codecsleuth import __version__
+from codecsleuth import hub
 from codecsleuth.calibration import UNFITTED
 from codecsleuth.errors import UsageError, WeightsError
+from codecsleuth.hub import Announce, Declared, HubFile, silent
 from codecsleuth.weights import DEFAULT_MODEL, cache
 from codecsleuth.weights.published import Converted, class_order, read_checkpoint
 from codecsleuth.weights.registry import Published, registry
 from codecsleuth.weights.store import WeightsFile, sha256_of
 
-Announce = Callable[[str], None]
 ARCHITECTURE: Final = "w2v2-aasist"
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What the hub says of a file before it is downloaded."""
-
-    sha256: str
-    revision: str
-    bytes: int | None
-
-
-def silent(_: str) -> None:
-    """Announce nothing."""
 
 
 def fetch(entry: Published, *, offline: bool = False, announce: Announce = silent) -> Path:
@@ -120,46 +105,29 @@ def download(entry: Published, announce: Announce) -> Iterator[tuple[Path, Decla
     Raises:
         WeightsError: it cannot be downloaded, or is not what the hub says.
     """
-    declared = _asking_hub(entry, lambda: _declared(entry))
+    file = HubFile(entry.repository, entry.revision, entry.file)
+    declared = hub.asking(entry.name, WeightsError, lambda: hub.ask(file))
+    if not hub.SHA256.fullmatch(declared.digest):
+        raise WeightsError(f"{entry.name}: the hub declares no sha256 for {entry.file}")
     size = f"{(declared.bytes or entry.gigabytes * 1e9) / 1e9:.3g} GB"
     announce(
         f"downloading {entry.name} ({size}) from {entry.repository} on the Hugging Face hub, "
         f"once; licence: {entry.licence}"
     )
     # Named by what it will be, so that only the same file is ever gone on with.
-    arrived = cache.home() / "downloads" / f"{declared.sha256}.part"
-    arrived.parent.mkdir(parents=True, exist_ok=True)
-    _asking_hub(entry, lambda: _receive(entry, declared, arrived))
+    arrived = cache.home() / "downloads" / f"{declared.digest}.part"
+    hub.asking(entry.name, WeightsError, lambda: hub.receive(file, declared, arrived))
     try:
         yield arrived, _check(entry, arrived, declared)
     finally:
         arrived.unlink()
 
 
-def _receive(entry: Published, declared: Declared, arrived: Path) -> None:
-    """Download what is missing of a file.
-
-    `hf_hub_download` begins anew in every process (huggingface_hub 2), so its inner part is used,
-    which goes on from a given place.
-    """
-    from huggingface_hub.file_download import http_get
-
-    with arrived.open("ab") as file:
-        http_get(
-            _url(entry),
-            file,
-            resume_size=file.tell(),
-            headers=_headers(),
-            expected_size=declared.bytes,
-            displayed_filename=entry.file_name,
-        )
-
-
 def _check(entry: Published, path: Path, declared: Declared) -> Declared:
     found = sha256_of(path)
-    if found != declared.sha256:
+    if found != declared.digest:
         raise WeightsError(
-            f"{entry.name}: {path.name} has sha256 {found}, the hub declares {declared.sha256}; "
+            f"{entry.name}: {path.name} has sha256 {found}, the hub declares {declared.digest}; "
             "it is not used"
         )
     return declared
@@ -173,46 +141,7 @@ def _declared_by_place(path: Path) -> Declared:
     parts = path.parts
     revision = parts[parts.index("snapshots") + 1] if "snapshots" in parts else ""
     blob = path.resolve().name
-    return Declared(blob if _SHA256.fullmatch(blob) else sha256_of(path), revision, None)
-
-
-def _declared(entry: Published) -> Declared:
-    from huggingface_hub import get_hf_file_metadata
-
-    facts = get_hf_file_metadata(_url(entry), headers=_headers())
-    if not _SHA256.fullmatch(facts.etag or ""):
-        raise WeightsError(f"{entry.name}: the hub declares no sha256 for {entry.file}")
-    return Declared(str(facts.etag), facts.commit_hash or entry.revision, facts.size)
-
-
-def _url(entry: Published) -> str:
-    from huggingface_hub import hf_hub_url
-
-    return hf_hub_url(entry.repository, entry.file, revision=entry.revision)
-
-
-def _headers() -> dict[str, str]:
-    """Who asks, with the user's token if there is one."""
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
-    return build_hf_headers(library_name="codecsleuth", library_version=__version__)
-
-
-def _asking_hub(entry: Published, ask: Callable[[], Any]) -> Any:
-    """Call the hub and turn whatever goes wrong into one line.
-
-    Its errors are those of whichever HTTP library the installed version uses.
-    """
-    try:
-        return ask()
-    except WeightsError:
-        raise
-    except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise WeightsError(
-            f"{entry.name}: cannot be downloaded: {reason[:200]}; "
-            "what has arrived is kept, and the next try goes on from there"
-        ) from error
+    return Declared(blob if hub.SHA256.fullmatch(blob) else sha256_of(path), revision, None)
 
 
 def _in_hub_cache(entry: Published) -> Path | None:
@@ -235,7 +164,7 @@ def _keep(entry: Published, path: Path, declared: Declared) -> Path:
     facts = {
         "source": f"{entry.repository}/{entry.file}",
         "revision": declared.revision,
-        "sha256_of_original": declared.sha256,
+        "sha256_of_original": declared.digest,
         "licence": entry.licence,
         "balance": entry.balance,
     }

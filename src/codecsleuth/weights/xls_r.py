@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from codecsleuth.errors import WeightsError
+from codecsleuth.hub import silent
 from codecsleuth.weights import cache
-from codecsleuth.weights.fetch import obtain, silent
+from codecsleuth.weights.fetch import obtain
 from codecsleuth.weights.published import load_state
 from codecsleuth.weights.registry import Published
 from codecsleuth.weights.store import WeightsFile, read_weights
@@ -73,7 +74,7 @@ def _xls_r(offline: bool, announce: Callable[[str], None]) -> State:
         path = cache.cached(XLS_R.name)
         if path is None:
             with obtain(XLS_R, offline, announce) as (file, declared):
-                if declared.sha256 != SHA256:
+                if declared.digest != SHA256:
                     raise WeightsError(f"{XLS_R.name}: the hub's file is not the one expected")
                 path = cache.keep(XLS_R.name, _as_weights(_plain(load_state(file))))
     return read_weights(path).tensors

@@ -1,0 +1,119 @@
+"""Reading CodecFake+: a training list and its clips, as a ratio to asking for file after file.
+
+    python benchmarks/data.py [--utterances N] [--json FILE]
+
+Makes the empty files of a training set of the paper's size (42,965 originals and one codec version
+of each, .wav and .flac mixed), and reads its list with `codecsleuth.data.read_data`, as it is, and
+with the one look into each folder replaced by a look for each file. Exits with 1 if a target is
+missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from unittest import mock
+
+from run import Figure
+
+from codecsleuth.data import codecfake, read_data
+from codecsleuth.data.clips import SUFFIXES, Clips
+
+UTTERANCES = 42_965
+REPEATS = 5
+LIST = "train_mult_learn.txt"
+CODECS = {
+    "vocos_encodec_6": "Trad FREQ MVQ",
+    "xcodec_hubert_libirispeech": "SEM TIME MVQ",
+    "ticodec_1g1r": "Disent TIME SVQ",
+}
+
+
+def main() -> int:
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = _folder(Path(scratch), arguments.utterances)
+        rows = 2 * arguments.utterances
+        own, asking = _interleaved(lambda: _read(folder, rows), lambda: _read_asking(folder, rows))
+    figures = [
+        Figure(f"{rows} rows read and their files found", own, "s", 5.0),
+        Figure("asking for every file takes", asking / own, "x", 1.2, at_least=True),
+    ]
+    for figure in figures:
+        sign = "at least" if figure.at_least else "at most"
+        verdict = "met" if figure.met else "MISSED"
+        measured = f"{figure.name:44} {figure.value:9.2f} {figure.unit:4}"
+        print(f"{measured} {sign} {figure.target:7.2f}  {verdict}")
+    if arguments.json:
+        content = [{**asdict(figure), "met": figure.met} for figure in figures]
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    return 0 if all(figure.met for figure in figures) else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--utterances", type=int, default=UTTERANCES, help="pairs in the list")
+    return parser.parse_args()
+
+
+def _folder(folder: Path, utterances: int) -> Path:
+    clips = folder / "all_data_16k"
+    clips.mkdir()
+    lines = []
+    for number in range(utterances):
+        speaker = f"p{300 + number // 400}"
+        stem = f"{speaker}_{number % 400:03}"
+        codec = list(CODECS)[number % len(CODECS)]
+        lines.append(f"{speaker} {stem} - REAL REAL REAL bonafide\n")
+        lines.append(f"{speaker} {stem}_{codec} - {CODECS[codec]} spoof\n")
+        (clips / f"{stem}.wav").touch()
+        (clips / f"{stem}_{codec}.{('wav', 'flac')[number % 2]}").touch()
+    (folder / LIST).write_text("".join(lines))
+    return folder
+
+
+class _Asking(Clips):
+    """Looks for every clip by itself."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __len__(self) -> int:
+        return 1
+
+    def find(self, system: str, stem: str, codec: str = "") -> str | None:
+        del system, codec
+        names = (f"all_data_16k/{stem}{suffix}" for suffix in SUFFIXES)
+        return next((name for name in names if (self.root / name).is_file()), None)
+
+
+def _read(folder: Path, rows: int) -> None:
+    assert len(read_data(folder, splits=["train"])) == rows
+
+
+def _read_asking(folder: Path, rows: int) -> None:
+    with mock.patch.object(codecfake, "Clips", _Asking):
+        _read(folder, rows)
+
+
+def _interleaved(*jobs: Callable[[], None]) -> list[float]:
+    """Median time of each job; taken in turns, so that a busy moment meets all of them."""
+    times: list[list[float]] = [[] for _ in jobs]
+    for _ in range(REPEATS):
+        for job, taken in zip(jobs, times, strict=True):
+            started = time.perf_counter()
+            job()
+            taken.append(time.perf_counter() - started)
+    return [statistics.median(taken) for taken in times]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

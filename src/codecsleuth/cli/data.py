@@ -1,0 +1,83 @@
+"""``codecsleuth data``: get data sets; and the reading of data folders for other commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from codecsleuth.errors import UsageError
+
+if TYPE_CHECKING:
+    from codecsleuth.data.items import ItemTable
+    from codecsleuth.data.unpack import Advance
+
+DATA_SETS: Final = ("codecfake+",)
+
+data = typer.Typer(
+    help="Get data sets.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+)
+
+
+class Subset(StrEnum):
+    """Parts of CodecFake+."""
+
+    cors = "CoRS"
+    cosg = "CoSG"
+
+
+@data.command("fetch")
+def fetch_data(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="codecfake+.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to put it in.")],
+    subset: Annotated[
+        Subset | None, typer.Option(show_default="both", help="Only this part of it.")
+    ] = None,
+) -> None:
+    """Download a data set from the Hugging Face hub, check and unpack it.
+
+    CoRS is about 101 GB to download, CoSG 0.24 GB. After an interruption the same command goes on.
+    """
+    from codecsleuth.cli.output import tell
+    from codecsleuth.data.fetch import SUBSETS, fetch_codecfake
+
+    if name.casefold() not in DATA_SETS:
+        raise UsageError(f"no data set named {name!r}; there are: {', '.join(DATA_SETS)}")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: a file; it takes a folder")
+    subsets = SUBSETS if subset is None else (subset.value,)
+    typer.echo(fetch_codecfake(out, subsets, announce=tell, watch=_watch))
+
+
+@contextmanager
+def _watch(step: str, total: int) -> Iterator[Advance]:
+    """A bar of bytes, if there is a terminal to see it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(step, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def read_table(
+    folder: Path, protocols: Sequence[Path] | None, splits: Sequence[str] | None, **options: Any
+) -> ItemTable:
+    """Read a data folder as `codecsleuth.data.read_data` does, and say what there is to know."""
+    from codecsleuth.cli.output import tell
+    from codecsleuth.data import read_data
+    from codecsleuth.data.items import missing_message
+
+    table = read_data(folder, protocols=protocols or (), splits=splits, **options)
+    for note in table.notes:
+        tell(note)
+    if table.missing:
+        tell(missing_message(table.folder, table.missing, len(table) + len(table.missing)))
+    return table
