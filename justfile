@@ -17,6 +17,7 @@ check:
 # Speed, as ratios within one run
 bench:
     python benchmarks/run.py
+    python benchmarks/data.py
     python benchmarks/rawboost.py
 
 # Train the embedded model anew and measure it; DATA is a folder with an items.csv
