@@ -138,7 +138,9 @@ def train(
     threads = workers or available_cores()
     own = {"task_weights": task_weights, "epochs": epochs, "accumulate": accumulate}
     if model == "compact":
-        others: dict[str, Any] = {f"--{name.replace('_', '-')}": value for name, value in own.items()}
+        others: dict[str, Any] = {
+            f"--{name.replace('_', '-')}": value for name, value in own.items()
+        }
         others |= {"--recipe": recipe, "--rawboost": rawboost, "--front-end": front_end}
         _refuse(model, others)
         _train_compact(table, settings, out, resume, threads, views_dir, calibrate_on)

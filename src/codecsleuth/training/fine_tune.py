@@ -62,7 +62,7 @@ class FineTuner(Run[FineTuneConfig]):
             table: clips to train on (split train) and to choose by (split dev).
             config: settings of the run.
             front_end: dimensions and tensors that the front end begins with.
-            device: ``cpu``, or ``cuda``, where activations are computed again rather than kept.
+            device: ``cpu`` or ``cuda``.
             workers: processes that read clips ahead; the result does not depend on it.
             group: the processes that share the work; nor on this, but for rounding.
 
@@ -88,8 +88,6 @@ class FineTuner(Run[FineTuneConfig]):
             self._arithmetic,
             config.accumulate,
         ).to(device)
-        if device != "cpu" and config.accumulate == 1:
-            self._network.front_end.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
         self._shared: nn.Module = self._objective
         if self.group.size > 1:
             self._shared = DistributedDataParallel(self._objective, broadcast_buffers=False)
