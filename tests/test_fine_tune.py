@@ -18,8 +18,9 @@ from safetensors.torch import save_file
 import published
 from codecsleuth import cli, load_model
 from codecsleuth.data.items import read_items
-from codecsleuth.errors import DataError, WeightsError
+from codecsleuth.errors import DataError, UsageError, WeightsError
 from codecsleuth.models.batch_norm import BatchNorm
+from codecsleuth.training.distributed import Group
 from codecsleuth.training.fine_tune import FINAL_NAME, FineTuner
 from codecsleuth.training.recipes import from_recipe
 from codecsleuth.weights import read_weights
@@ -137,6 +138,14 @@ def test_two_processes_go_on_as_one_would_have(data: Path, front_end: Path, tmp_
     for name, tensor in same.tensors.items():
         torch.testing.assert_close(other.tensors[name], tensor, rtol=1e-3, atol=1e-4)
     assert {path.name for path in broken.iterdir()} == {path.name for path in whole.iterdir()}
+
+
+def test_processes_with_different_data_are_refused(
+    data: Path, front_end: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Group, "gather", lambda self, value: [value, "another"])
+    with pytest.raises(UsageError, match="different settings or data"):
+        tuner(data, front_end)
 
 
 def test_a_batch_in_parts_has_the_same_loss(data: Path, front_end: Path, tmp_path: Path) -> None:

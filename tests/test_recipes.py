@@ -194,6 +194,7 @@ except DataError as error:
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, workers are not forked")
 def test_a_worker_that_dies_ends_the_run_with_what_to_do(item: Item) -> None:
     run = subprocess.run(
         [sys.executable, "-c", DYING, str(item.path)],

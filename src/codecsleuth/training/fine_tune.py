@@ -22,7 +22,7 @@ from codecsleuth import __version__
 from codecsleuth.calibration import bin_from_axes
 from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
-from codecsleuth.errors import DataError, WeightsError
+from codecsleuth.errors import DataError, UsageError, WeightsError
 from codecsleuth.models.w2v2_aasist import FrontEndConfig, W2V2Aasist, W2V2AasistConfig
 from codecsleuth.taxonomy import AXES, TASKS
 from codecsleuth.training.base import Logits, Rows, Run, dev_metrics, one_cycle
@@ -69,11 +69,13 @@ class FineTuner(Run[FineTuneConfig]):
         Raises:
             DataError: there are no clips to train on, or none to evaluate on, or the list is not
                 balanced as the settings say.
-            UsageError: a batch cannot be dealt evenly to the processes.
+            UsageError: a batch cannot be dealt evenly to the processes, or they do not agree.
             WeightsError: the front end's tensors do not fit its dimensions.
         """
         dimensions = W2V2AasistConfig(config.task_names, front_end[0])
         super().__init__(table, config, dimensions, group)
+        if len(set(self.group.gather(self.fingerprint))) > 1:
+            raise UsageError("the processes were given different settings or data")
         self.device, self._workers = device, workers
         self._clips = Clips(table.items, config.augmentation)
         self._labels = {task: class_indices(table.items, task) for task in TASKS}
