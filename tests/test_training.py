@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,24 +152,16 @@ test_training.run(test_training.trainer(data, views), out)
 """
 
 
-def killed(code: str, *words: object) -> subprocess.Popen[str]:
-    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests"), *sys.path])
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words)],
-        env=os.environ | {"PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize(
     ("moment", "step"), [("before", 3), ("half written", 3), ("written", 3), ("renamed", 6)]
 )
 def test_a_run_killed_while_it_saves_goes_on_from_a_readable_checkpoint(
     data: Path, views: Path, uninterrupted: Path, tmp_path: Path, moment: str, step: int
 ) -> None:
-    process = killed(KILLED, data, views, tmp_path, moment)
-    process.communicate()
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests"), *sys.path])
+    words = map(str, (data, views, tmp_path, moment))
+    environment = os.environ | {"PYTHONPATH": paths}
+    process = subprocess.run([sys.executable, "-c", KILLED, *words], env=environment)
     assert process.returncode == -signal.SIGKILL
     second = trainer(data, views)
     assert second.resume(tmp_path)
@@ -180,37 +171,6 @@ def test_a_run_killed_while_it_saves_goes_on_from_a_readable_checkpoint(
         assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes()
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {CHECKPOINT_NAME, FINAL_NAME, LOG_NAME}
-
-
-#: Saves without end, and tells of each checkpoint once it is there.
-SAVING = """
-import sys
-from pathlib import Path
-
-import torch
-
-from codecsleuth.training.checkpoint import Checkpoint, write_checkpoint
-
-for step in range(10_000):
-    states = {"network": {"weight": torch.full((4_000_000,), float(step))}}
-    write_checkpoint(Path(sys.argv[1]), Checkpoint(states, {"step": step}))
-    print(step, flush=True)
-"""
-
-
-def test_no_moment_of_a_kill_costs_the_checkpoint(tmp_path: Path) -> None:
-    path = tmp_path / CHECKPOINT_NAME
-    for moment in range(4):
-        process = killed(SAVING, path)
-        assert process.stdout is not None
-        told = int(process.stdout.readline())
-        time.sleep(0.017 * moment)
-        process.kill()
-        told = int([*process.stdout.read().splitlines(), told][-1])
-        process.wait()
-        found = read_checkpoint(path)
-        assert found.facts["step"] >= told
-        assert (found.states["network"]["weight"] == found.facts["step"]).all()
 
 
 def test_another_seed_gives_another_network(
