@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -103,6 +105,72 @@ def test_an_interrupted_run_ends_as_if_it_had_not_stopped(
     run(second, tmp_path)
     for name in (FINAL_NAME, LOG_NAME):
         assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes()
+
+
+#: Trains, and kills itself at a moment of the second checkpoint.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+
+import test_training
+from codecsleuth.training import checkpoint
+
+folders, moment = [Path(word) for word in sys.argv[1:4]], sys.argv[4]
+saves, save_file, replace, fsync = 0, checkpoint.save_file, Path.replace, os.fsync
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def save(tensors, path, facts):
+    global saves
+    saves += 1
+    if saves == 2 and moment == "before":
+        die()
+    save_file(tensors, path, facts)
+    if saves == 2 and moment == "half written":
+        os.truncate(path, path.stat().st_size // 2)
+        die()
+
+
+def flush(handle):
+    fsync(handle)
+    if saves == 2 and moment == "written":
+        die()
+
+
+def rename(path, target):
+    replace(path, target)
+    if saves == 2 and moment == "renamed" and "checkpoint" in target.name:
+        die()
+
+
+checkpoint.save_file, os.fsync, Path.replace = save, flush, rename
+data, views, out = folders
+test_training.run(test_training.trainer(data, views), out)
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "step"), [("before", 3), ("half written", 3), ("written", 3), ("renamed", 6)]
+)
+def test_a_run_killed_while_it_saves_goes_on_from_a_readable_checkpoint(
+    data: Path, views: Path, uninterrupted: Path, tmp_path: Path, moment: str, step: int
+) -> None:
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests"), *sys.path])
+    words = map(str, (data, views, tmp_path, moment))
+    environment = os.environ | {"PYTHONPATH": paths}
+    process = subprocess.run([sys.executable, "-c", KILLED, *words], env=environment)
+    assert process.returncode == -signal.SIGKILL
+    second = trainer(data, views)
+    assert second.resume(tmp_path)
+    assert second.step == step
+    run(second, tmp_path)
+    for name in (FINAL_NAME, LOG_NAME):
+        assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {CHECKPOINT_NAME, FINAL_NAME, LOG_NAME}
 
 
 def test_another_seed_gives_another_network(

@@ -119,5 +119,7 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def tell(line: str) -> None:
-    """Say something to whoever watches, on stderr."""
+    """Say something to whoever watches, on stderr; of torchrun's processes, the first speaks."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0":
+        return
     print(f"codecsleuth: {line}", file=sys.stderr, flush=True)

@@ -137,18 +137,16 @@ def train(
         **{name: value for name, value in given.items() if value is not None},
     }
     threads = workers or available_cores()
+    own = {"task_weights": task_weights, "epochs": epochs, "accumulate": accumulate}
     if model == "compact":
-        own: dict[str, Any] = {
-            "--recipe": recipe,
-            "--task-weights": task_weights,
-            "--rawboost": rawboost,
+        others: dict[str, Any] = {
+            f"--{name.replace('_', '-')}": value for name, value in own.items()
         }
-        own |= {"--epochs": epochs, "--accumulate": accumulate, "--front-end": front_end}
-        _refuse(model, own)
+        others |= {"--recipe": recipe, "--rawboost": rawboost, "--front-end": front_end}
+        _refuse(model, others)
         _train_compact(table, settings, out, resume, threads, views_dir, calibrate_on)
     else:
         _refuse(model, {"--views": views, "--views-dir": views_dir, "--calibrate-on": calibrate_on})
-        own = {"task_weights": task_weights, "epochs": epochs, "accumulate": accumulate}
         settings |= {name: value for name, value in own.items() if value is not None}
         config = _from_recipe(table, recipe or "default", rawboost, settings)
         _fine_tune(table, config, out, resume, threads, device.value, front_end, offline)

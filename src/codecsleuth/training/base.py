@@ -146,7 +146,7 @@ class Run(ABC, Generic[Config]):
             out: folder of the run.
         """
         if self.group.writes:
-            _clear(out)
+            self._clear(out)
             _cut_log(out, self.step)
         while self.step < self.config.steps and not self._stalled():
             losses = self._step()
@@ -205,6 +205,12 @@ class Run(ABC, Generic[Config]):
         best = found.states.get("best", {})
         self._reached = _Reached(facts["step"], facts["best_score"], facts["best_step"], best)
         return True
+
+    def _clear(self, out: Path) -> None:
+        """Remove what a process that was killed while it wrote has left."""
+        for name in (CHECKPOINT_NAME, LOG_NAME, self.final_name):
+            for unfinished in out.glob(f".{name}.*"):
+                unfinished.unlink()
 
     def _evaluate(self) -> dict[str, float]:
         """Measure on dev, and keep the network if it is the best so far."""
@@ -277,13 +283,6 @@ def _training_facts(table: ItemTable, config: RunConfig) -> dict[str, Any]:
 def _counts(items: Sequence[Item]) -> dict[str, int]:
     names = sorted({item.codec for item in items if item.codec})
     return {name: sum(item.codec == name for item in items) for name in names}
-
-
-def _clear(out: Path) -> None:
-    """Remove what a process that was killed while it wrote has left."""
-    for name in (CHECKPOINT_NAME, LOG_NAME):
-        for unfinished in out.glob(f".{name}.*"):
-            unfinished.unlink(missing_ok=True)
 
 
 def _write_log(out: Path, progress: Progress) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -98,7 +98,7 @@ class Clips(Dataset["Samples | DataError"]):
 
 def read_ahead(
     clips: Clips, requests: Iterable[Sequence[Request]], workers: int, device: str
-) -> Iterator[Tensor]:
+) -> Generator[Tensor]:
     """Batches ``(clips, WINDOW_SAMPLES)`` on the device, read ahead; in this process with 1 worker.
 
     Raises:
@@ -114,16 +114,21 @@ def read_ahead(
         pin_memory=device == "cuda",
     )
     batches = iter(loader)
-    while True:
-        try:
-            batch = next(batches, None)
-        except RuntimeError as error:
-            raise DataError(f"a data worker died: {error}; go on with --resume") from error
-        if batch is None:
-            return
-        if isinstance(batch, DataError):
-            raise batch
-        yield batch.to(device, non_blocking=True)
+    try:
+        while (batch := _next(batches)) is not None:
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch.to(device, non_blocking=True)
+    finally:
+        # Ends the workers now, rather than when the collector comes by.
+        del batches
+
+
+def _next(batches: Iterator[Tensor | DataError]) -> Tensor | DataError | None:
+    try:
+        return next(batches, None)
+    except RuntimeError as error:
+        raise DataError(f"a data worker died: {error}; go on with --resume") from error
 
 
 def _collate(clips: Sequence[Samples | DataError]) -> Tensor | DataError:

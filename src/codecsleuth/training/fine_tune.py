@@ -8,7 +8,7 @@ to go on from, and comes out the same from any number of processes but for round
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from codecsleuth import __version__
 from codecsleuth.calibration import bin_from_axes
 from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
-from codecsleuth.errors import DataError, WeightsError
+from codecsleuth.errors import DataError, UsageError, WeightsError
 from codecsleuth.models.w2v2_aasist import FrontEndConfig, W2V2Aasist, W2V2AasistConfig
 from codecsleuth.taxonomy import AXES, TASKS
 from codecsleuth.training.base import Logits, Rows, Run, dev_metrics, one_cycle
@@ -62,18 +62,20 @@ class FineTuner(Run[FineTuneConfig]):
             table: clips to train on (split train) and to choose by (split dev).
             config: settings of the run.
             front_end: dimensions and tensors that the front end begins with.
-            device: ``cpu``, or ``cuda``, where activations are computed again rather than kept.
+            device: ``cpu`` or ``cuda``.
             workers: processes that read clips ahead; the result does not depend on it.
             group: the processes that share the work; nor on this, but for rounding.
 
         Raises:
             DataError: there are no clips to train on, or none to evaluate on, or the list is not
                 balanced as the settings say.
-            UsageError: a batch cannot be dealt evenly to the processes.
+            UsageError: a batch cannot be dealt evenly to the processes, or they do not agree.
             WeightsError: the front end's tensors do not fit its dimensions.
         """
         dimensions = W2V2AasistConfig(config.task_names, front_end[0])
         super().__init__(table, config, dimensions, group)
+        if len(set(self.group.gather(self.fingerprint))) > 1:
+            raise UsageError("the processes were given different settings or data")
         self.device, self._workers = device, workers
         self._clips = Clips(table.items, config.augmentation)
         self._labels = {task: class_indices(table.items, task) for task in TASKS}
@@ -88,13 +90,11 @@ class FineTuner(Run[FineTuneConfig]):
             self._arithmetic,
             config.accumulate,
         ).to(device)
-        if device != "cpu" and config.accumulate == 1:
-            self._network.front_end.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
         self._shared: nn.Module = self._objective
         if self.group.size > 1:
             self._shared = DistributedDataParallel(self._objective, broadcast_buffers=False)
         self._optimiser = _optimiser(config, self._network, self._objective.task_weights)
-        self._batches: Iterator[Tensor] | None = None
+        self._batches: Generator[Tensor] | None = None
 
     def _own_states(self) -> dict[str, State]:
         return {"task_weights": self._objective.task_weights.state_dict()}
@@ -109,6 +109,8 @@ class FineTuner(Run[FineTuneConfig]):
 
     def write_weights(self, path: Path) -> None:
         """Write the best network, calibrated on dev as it is."""
+        if self._batches is not None:
+            self._batches.close()
         self._network.load_state_dict(self._reached.best)
         logits = self._dev_logits(augmented=False)
         if not self.group.writes:
@@ -212,7 +214,8 @@ def _refuse_unbalanced(config: FineTuneConfig, items: Sequence[Item]) -> None:
         raise DataError(f"{len(items)} clips to train on make no batch of {config.batch_size}")
     if config.balance is None:
         return
-    counts = Counter(getattr(item, config.balance) for item in items if item.is_codec)
+    classes = [getattr(item, config.balance) for item in items if item.is_codec]
+    counts = Counter(name for name in classes if name is not None)
     if max(counts.values()) - min(counts.values()) > _UNEVEN * len(items) + 1:
         raise DataError(
             f"the list is not balanced over {config.balance.upper()} ({dict(counts)}): give one "

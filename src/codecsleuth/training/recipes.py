@@ -118,6 +118,7 @@ def from_recipe(name: str, clips: int, **given: Any) -> FineTuneConfig:
     """
     if name not in RECIPES:
         raise UsageError(f"--recipe {name}: the recipes are {', '.join(RECIPES)}")
+    given = {key: value for key, value in given.items() if value is not None}
     if "steps" in given and "epochs" in given:
         raise UsageError("--steps and --epochs: give one of them")
     settings = {**RECIPES[name], **given}

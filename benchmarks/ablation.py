@@ -1,6 +1,6 @@
 """What a setting of the compact network is worth on sources left out.
 
-    python benchmarks/experiment.py DATA OUT NAME [KEY=VALUE ...]
+    python benchmarks/ablation.py DATA OUT NAME [KEY=VALUE ...]
 
 Trains one network for each of five folds of whole sources with the settings given (fields of
 `TrainingConfig` or `CompactConfig`; the others as released, but for one member), scores the sources
