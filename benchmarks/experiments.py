@@ -55,7 +55,7 @@ def _train(name: str, arguments: argparse.Namespace) -> str:
         command += [str(arguments.processes), "-m"]
     command += ["codecsleuth", "train", "--data", str(arguments.data), "--out", str(out)]
     command += ["--model", "w2v2-aasist", "--tasks", tasks, "--balance", axis, "--recipe", "paper"]
-    _run([*command, "--resume", *arguments.rest], arguments.dry_run)
+    _run([*command, "--resume", *arguments.rest], arguments.dry_run, weights)
     return str(weights)
 
 
@@ -65,7 +65,7 @@ def _measure(name: str, weights: str, arguments: argparse.Namespace) -> list[str
         arguments.out.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "codecsleuth", "evaluate", "--data", str(arguments.data)]
         command += ["--split", arguments.set, "--model", weights, "--device", arguments.device]
-        _run([*command, "--json", "--output", str(answer)], arguments.dry_run)
+        _run([*command, "--json", "--output", str(answer)], arguments.dry_run, answer)
     if arguments.dry_run:
         return [""] * len(FIGURES)
     tasks = json.loads(answer.read_text())["tasks"]
@@ -73,11 +73,14 @@ def _measure(name: str, weights: str, arguments: argparse.Namespace) -> list[str
     return ["" if value is None else f"{100 * value:.2f}" for value in found]
 
 
-def _run(command: list[str], dry: bool) -> None:
+def _run(command: list[str], dry: bool, made: Path) -> None:
+    """Run a command, which has said what is wrong where it does not make its file."""
     if dry:
         print(shlex.join(command))
-    else:
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        return
+    status = subprocess.run(command, stdout=sys.stderr).returncode
+    if not made.is_file():
+        sys.exit(status or 1)
 
 
 def _arguments() -> argparse.Namespace:

@@ -244,7 +244,7 @@ def test_a_list_given_is_read_in_place_of_those_in_the_folder(
 def test_the_axis_asked_for_decides_between_lists(tmp_path: Path) -> None:
     folder = make_codecfake(tmp_path / "set")
     drawn = read_data(folder, splits=["train"], balance="vq")
-    assert "6 pairs drawn" in drawn.notes[0]
+    assert "6 pairs drawn, balanced over VQ with seed 1234" in drawn.notes[0]
     listed = read_data(folder, splits=["train"], balance="aux")
     assert "train_mult_learn.txt" in listed.notes[0]
     (folder / "train_mult_learn_bal_vq.txt").write_text("p225 p225_001 - REAL REAL REAL bonafide\n")
@@ -284,6 +284,17 @@ def test_missing_audio_is_counted_and_named(tmp_path: Path, layout: str) -> None
     table = read_data(folder, splits=["CoSG_ALL"], allow_missing=True)
     assert (len(table), len(table.missing)) == (14, 2)
     assert len(read_data(folder, splits=["CoSG_SEEN"], allow_missing=True)) == 8
+
+
+def test_a_set_without_any_audio_is_not_evaluated(
+    tmp_path: Path, weights_path: Path, run: Callable[..., Outcome]
+) -> None:
+    gone = [stem for _, stems in SYSTEMS.values() for stem in stems]
+    folder = make_codecfake(tmp_path / "set", missing=gone)
+    words = ("evaluate", "--data", folder, "--split", "CoSG_ALL", "--model", weights_path)
+    outcome = run(*words, "--allow-missing")
+    assert outcome.status == 1
+    assert "none of the 16 clips chosen has audio here" in outcome.err
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -414,7 +425,7 @@ def test_training_reads_it(
     small = ("--steps", "2", "--views", "1", "--batch-size", "4", "--workers", "1")
     outcome = run("train", "--data", folders["bare"], "--balance", "vq", "--out", tmp_path, *small)
     assert outcome.status == 0, outcome.err
-    assert "train: 6 pairs drawn" in outcome.err
+    assert "train: no list; 6 pairs drawn" in outcome.err
     assert (tmp_path / "compact.safetensors").is_file()
 
 

@@ -97,7 +97,8 @@ def test_what_is_fetched_can_be_read(
     assert outcome.out == f"{folder}\n"
     assert "downloading CoRS" in outcome.err and " GB)" in outcome.err
     assert len(read_data(folder, balance="aux")) == 24
-    assert len(read_data(folder, splits=["CoSG_ALL"])) == 16
+    generated = read_data(folder, splits=["CoSG_ALL"])
+    assert (len(generated), generated.revision) == (16, COMMIT)
     assert (folder / "CoSG_labels.txt").read_bytes() == release["CoSG_labels.txt"]
     assert not list((folder / "downloads").iterdir())
 

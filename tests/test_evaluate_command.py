@@ -397,6 +397,22 @@ def test_the_sets_of_the_paper(evaluate: Run, codecfake: Path, tmp_path: Path, n
     assert scores.read_text(encoding="utf-8").startswith('# schema: "codecsleuth/scores/1"')
 
 
+def test_how_the_clips_were_read_is_told_with_the_figures(
+    evaluate: Run, codecfake: Path, tmp_path: Path
+) -> None:
+    given, page, scores = (tmp_path / name for name in ("odd.txt", "page.html", "scores.csv"))
+    given.write_text("p225 p225_001 - - bonafide\np225 p225_001_bigcodec - SEM - spoof\n")
+    words = ("--data", codecfake, "--protocol", given, "--json", "--bootstrap", 0)
+    outcome = evaluate(*words, "--scores", scores, "--report", page)
+    document = outcome.document
+    jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    (note,) = document["data"]["notes"]
+    assert "the list's classes differ from the catalogue's (bigcodec)" in note
+    assert note in outcome.err and note in page.read_text(encoding="utf-8").replace("&#39;", "'")
+    again = evaluate.bare("evaluate", "--from-scores", scores, "--bootstrap", 0)
+    assert note in " ".join(again.out.split())
+
+
 def test_no_data_folder_or_table(evaluate: Run, tmp_path: Path) -> None:
     assert "no such folder" in evaluate("--data", tmp_path / "none").err
     assert "no items.csv" in evaluate("--data", tmp_path).err

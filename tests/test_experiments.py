@@ -54,6 +54,17 @@ def test_a_table_is_one_command(
     assert capfd.readouterr().out.splitlines()[-1] == row
 
 
+def test_a_command_that_fails_ends_it_with_its_own_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    words = ["--data", tmp_path / "CodecFake+", "--out", tmp_path / "runs", "--set", "CoRS_ALL"]
+    with pytest.raises(SystemExit, match="1"):
+        experiments(monkeypatch, *words)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "codecsleuth data fetch codecfake+" in line
+
+
 def test_all_models_of_the_paper_are_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,7 +126,7 @@ def asking(name: str, error_class: type[CodecsleuthError], question: Callable[[]
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise error_class(
-            f"{name}: cannot be downloaded: {reason[:200]}; "
+            f"{name}: cannot be downloaded from the Hugging Face hub: {reason[:200]}; "
             "what has arrived is kept, and the next try goes on from there"
         ) from error
 

@@ -52,7 +52,7 @@ class Clips:
         for name in names:
             key = system, name.rpartition(".")[0]
             # Where a clip is there in both formats, .wav is taken, whatever the order.
-            if name.endswith(SUFFIXES[0]) or key not in self._files:
+            if name.lower().endswith(SUFFIXES[0]) or key not in self._files:
                 self._files[key] = prefix + name
 
     def __len__(self) -> int:

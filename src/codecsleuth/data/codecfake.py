@@ -9,6 +9,7 @@ there is no list, it is what the clips' names, the catalogue and the paper's spe
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections import Counter, defaultdict
@@ -40,6 +41,8 @@ GIGABYTES: Final = 101
 FOLDER: Final = "CodecFake+"
 CORS_LABELS: Final = "CoRS_labels.txt"
 COSG_LABELS: Final = "CoSG_labels.txt"
+#: What `codecsleuth data fetch` notes in the folder.
+MARKER: Final = ".codecfake-plus.json"
 #: The release's files by subset; an archive's parts in order.
 LABEL_FILES: Final = {"CoRS": CORS_LABELS, "CoSG": COSG_LABELS}
 ARCHIVES: Final = {
@@ -143,7 +146,8 @@ def read_codecfake(
     digest = _digest(item for item, _ in items)
     notes = tuple(reader.notes())
     lists = {path.name: _file_digest(path) for path in sorted(reader.used)}
-    return ItemTable(root, digest, present, missing, notes, bool(protocols), lists)
+    revision = _revision(root)
+    return ItemTable(root, digest, present, missing, notes, bool(protocols), lists, revision)
 
 
 def _wanted(given: Sequence[Protocol], splits: Sequence[str] | None) -> tuple[str, ...]:
@@ -174,6 +178,14 @@ def _digest(items: Iterable[Item]) -> str:
         words = (item.split, item.group, item.file.rpartition(".")[0], item.label)
         digest.update(f"{words} {item.vq} {item.aux} {item.dec}\n".encode())
     return digest.hexdigest()
+
+
+def _revision(root: Path) -> str:
+    """Commit of the release in the folder, as far as it was fetched by `codecsleuth data fetch`."""
+    try:
+        return str(json.loads((root / MARKER).read_text(encoding="utf-8"))["revision"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _file_digest(path: Path) -> str:
@@ -314,7 +326,8 @@ class _Reader:
         drawn, left_out = draw(rows, str(self.balance), [self.seed, SPLITS.index(name)])
         self.unpaired += left_out
         self.told.append(
-            f"{name}: {len(drawn) // 2} pairs drawn from the clips' names, --balance {self.balance}"
+            f"{name}: no list; {len(drawn) // 2} pairs drawn, balanced over "
+            f"{str(self.balance).upper()} with seed {self.seed}"
         )
         return drawn
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from codecsleuth import hub
-from codecsleuth.data.codecfake import ARCHIVES, LABEL_FILES, REPOSITORY
+from codecsleuth.data.codecfake import ARCHIVES, LABEL_FILES, MARKER, REPOSITORY
 from codecsleuth.data.unpack import Advance, unpack
 from codecsleuth.errors import DataError
 from codecsleuth.hub import Announce, Declared, HubFile, silent
@@ -23,7 +23,6 @@ SHA256: Final[Mapping[str, str]] = {
     "CoRS_labels.txt": "78d2cc2784188fecd8c082c9a180593ff7b60cf89672e6b1a5b37aae4c26bd08"
 }
 SUBSETS: Final = tuple(LABEL_FILES)
-MARKER: Final = ".codecfake-plus.json"
 
 #: Told of a step and its total in bytes; gives what to tell of progress.
 Watch = Callable[[str, int], AbstractContextManager[Advance]]

@@ -103,6 +103,7 @@ class ItemTable:
         notes: what a user should know of how the clips were read.
         chosen: whether these are the clips of lists that the user named.
         protocols: names of the lists and label files that chose the clips, with their sha256.
+        revision: commit of the release that was fetched into the folder; empty if not known.
     """
 
     folder: Path
@@ -112,6 +113,7 @@ class ItemTable:
     notes: tuple[str, ...] = ()
     chosen: bool = False
     protocols: Mapping[str, str] = field(default_factory=dict)
+    revision: str = ""
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)

@@ -142,6 +142,12 @@ class Report:
         }
 
     @property
+    def notes(self) -> list[str]:
+        """How the clips were read, as far as that is worth knowing; each thing once."""
+        notes = (note for run in self.runs for note in run.origin.data.get("notes", ()))
+        return list(dict.fromkeys(notes))
+
+    @property
     def warnings(self) -> list[str]:
         """All that a reader of the figures must know."""
         several = len(self.runs) > 1

@@ -52,7 +52,9 @@ class Selection:
         return {
             "folder": text(str(self.table.folder)),
             "table_sha256": self.table.sha256,
-            "protocol_sha256": dict(self.table.protocols),
+            "protocol_sha256": {text(name): sha for name, sha in self.table.protocols.items()},
+            "revision": self.table.revision or None,
+            "notes": [text(note) for note in self.table.notes],
             "description": self.describe(),
             "split": self.split,
             "sources": None if self.sources is None else list(self.sources),
@@ -94,6 +96,8 @@ def select(
         split = DEFAULT_SPLIT
     items, missing = _chosen(table.items, split, chosen), _chosen(table.missing, split, chosen)
     selection = Selection(table, items, missing, split, chosen, fold, unseen)
+    if missing and not items:
+        raise DataError(f"{table.folder}: none of the {len(missing)} clips chosen has audio here")
     if not items:
         splits = Counter(item.split for item in rows)
         there = ", ".join(f"{name} ({clips} clips)" for name, clips in sorted(splits.items()))

@@ -79,6 +79,7 @@ def render(report: Report, width: int = 80) -> Group:
         title = key.removeprefix("per_")
         parts += [_breakdown(title, getattr(evaluation, key), columns[title], width), Text()]
     parts += [Text(f"! {printable(warning)}", "yellow") for warning in report.warnings]
+    parts += [Text(printable(note), "dim") for note in report.notes]
     return Group(*parts, Text("[ ] interval; ( ) constant. " + NOTES, "dim"))
 
 
