@@ -274,6 +274,19 @@ def test_a_codec_that_nobody_knows_is_kept_without_classes(tmp_path: Path) -> No
     assert any("newcodec_3" in note for note in table.notes)
 
 
+def test_a_clip_whose_name_is_not_text_is_named(tmp_path: Path) -> None:
+    folder = make_codecfake(tmp_path / "set", lists=False)
+    source = folder / "all_data_16k" / "p227_001_bigcodec.wav"
+    try:
+        source.rename(source.with_name("p227_001_big\udcffcodec.wav"))
+    except OSError:
+        pytest.skip("the file system takes names in UTF-8 only")
+    assert "p227_001_big\udcffcodec.wav: the name is not UTF-8" in refusal(
+        folder, splits=["CoRS_ALL"]
+    )
+    assert len(read_data(folder, splits=["dev"])) == 27
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_missing_audio_is_counted_and_named(tmp_path: Path, layout: str) -> None:
     gone = {"authors": ["sample_1"], "huggingface": ["VALLE_2", "NS3_2"]}[layout]

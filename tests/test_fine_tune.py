@@ -193,6 +193,7 @@ def test_workers_and_epochs_change_nothing_but_the_order(
         (("--task-weights", "none"), "uncertainty"),
         (("--epochs", "1", "--batch-size", "8"), "no batch of 8"),
         (("--views", "3"), "--views is not for"),
+        (("--seed", "-1"), "--seed"),
     ],
 )
 def test_wrong_usage_is_one_line(

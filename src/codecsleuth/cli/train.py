@@ -72,7 +72,9 @@ def train(
     accumulate: Annotated[
         int | None, typer.Option(min=1, help="Parts that a batch is computed in, to save memory.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1234,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random.")
+    ] = 1234,
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints.")
     ] = None,

@@ -335,7 +335,7 @@ class _Reader:
         clip = row.clip
         system, codec = ("", clip.codec) if clip else (row.owner, "")
         found = self.clips.find(system, row.stem, codec)
-        file = found or self.clips.expected(system, row.stem)
+        file = _text(self.clips.root, found or self.clips.expected(system, row.stem))
         vq, aux, dec = self._classes(row, codec or system)
         coded = row.label == SPOOF
         item = Item(
@@ -368,6 +368,19 @@ class _Reader:
         if differ:
             self.disagreements[name] += 1
         return classes
+
+
+def _text(root: Path, file: str) -> str:
+    """The name as it is, which lists, scores and JSON must be able to hold.
+
+    Raises:
+        DataError: it cannot be written as UTF-8.
+    """
+    try:
+        file.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{root / file}: the name is not UTF-8 text; rename the file") from error
+    return file
 
 
 @cache
