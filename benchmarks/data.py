@@ -11,17 +11,15 @@ missed.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from unittest import mock
 
-from run import Figure
+from run import Figure, tell
 
 from codecsleuth.data import codecfake, read_data
 from codecsleuth.data.clips import SUFFIXES, Clips
@@ -46,15 +44,7 @@ def main() -> int:
         Figure(f"{rows} rows read and their files found", own, "s", 5.0),
         Figure("asking for every file takes", asking / own, "x", 1.2, at_least=True),
     ]
-    for figure in figures:
-        sign = "at least" if figure.at_least else "at most"
-        verdict = "met" if figure.met else "MISSED"
-        measured = f"{figure.name:44} {figure.value:9.2f} {figure.unit:4}"
-        print(f"{measured} {sign} {figure.target:7.2f}  {verdict}")
-    if arguments.json:
-        content = [{**asdict(figure), "met": figure.met} for figure in figures]
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    return 0 if all(figure.met for figure in figures) else 1
+    return tell(figures, arguments.json)
 
 
 def _arguments() -> argparse.Namespace:

@@ -53,14 +53,19 @@ def main() -> int:
         weights = arguments.weights or _embedded() or _random_weights(Path(scratch))
         folder = _clips(Path(scratch) / "clips", arguments.files)
         figures = [*_start_up(weights, folder), *_throughput(weights, folder, arguments.files)]
+    return tell(figures, arguments.json)
+
+
+def tell(figures: Sequence[Figure], path: Path | None) -> int:
+    """Print the figures, write them to a file if there is one, and give the exit status."""
     for figure in figures:
         sign = "at least" if figure.at_least else "at most"
         verdict = "met" if figure.met else "MISSED"
         measured = f"{figure.name:44} {figure.value:9.2f} {figure.unit:4}"
         print(f"{measured} {sign} {figure.target:7.2f}  {verdict}")
-    if arguments.json:
+    if path:
         rows = [{**asdict(figure), "met": figure.met} for figure in figures]
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
+        path.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
     return 0 if all(figure.met for figure in figures) else 1
 
 

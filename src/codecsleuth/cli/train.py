@@ -33,7 +33,10 @@ def train(
         str, typer.Option(metavar="NAME", help="Network: compact, or w2v2-aasist.")
     ] = "compact",
     tasks: Annotated[
-        str, typer.Option(metavar="KIND", help="M1 (all four tasks), S_BIN, S_VQ, ..., D_VQ, ...")
+        str,
+        typer.Option(
+            metavar="KIND", help="M1 (all four tasks), M2 (the axes), S_BIN, S_VQ, ..., D_VQ, ..."
+        ),
     ] = "M1",
     protocol: Annotated[
         list[Path] | None,
