@@ -71,7 +71,7 @@ class Trainer(Run[TrainingConfig]):
         self._left_out = np.flatnonzero([item.source in config.left_out_sources for item in table])
         self._views = [maker.load(view) for view in range(config.views)]
         self._labels = {task: class_indices(table.items, task) for task in config.task_names}
-        self._labels[FAMILY] = _family_indices(table.items, network.families)
+        self._labels[FAMILY] = family_indices(table.items, network.families)
         self._loss_weights = dict.fromkeys(AXES, config.axis_weight) | {
             "BIN": 1.0,
             FAMILY: config.family_weight,
@@ -244,7 +244,7 @@ def _families(table: ItemTable, config: TrainingConfig) -> tuple[str, ...]:
     )
 
 
-def _family_indices(items: Sequence[Item], families: Sequence[str]) -> NDArray[np.int64]:
+def family_indices(items: Sequence[Item], families: Sequence[str]) -> NDArray[np.int64]:
     """Index of each clip's family, ``(items,)``; -1 for bona fide clips and other families."""
     index = {name: place for place, name in enumerate(families)}
     places = [index.get(find_family(item.codec) or "", -1) if item.codec else -1 for item in items]
