@@ -122,7 +122,7 @@ def test_reliability_changes_nothing_before_it_is_fitted(waveforms: torch.Tensor
 
 
 def noisy_scores(clips: int = 6000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores of which log-odds come out by the factor exp(0.7 quality) and the shift 0.5 quality."""
+    """Scores; their log-odds are exp(0.7 quality) of them and 0.5 quality more."""
     rng = np.random.default_rng(0)
     labels = np.arange(clips) % 2
     quality = rng.uniform(-2.0, 2.0, (clips, 1))
