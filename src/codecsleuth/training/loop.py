@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from codecsleuth import __version__
-from codecsleuth.calibration import FloatArray
+from codecsleuth.calibration import FloatArray, familiarity
 from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
 from codecsleuth.models.compact import CompactConfig, CompactNet, split_blocks
@@ -25,7 +25,7 @@ from codecsleuth.training.base import Run, dev_metrics, one_cycle
 from codecsleuth.training.calibrate import calibrate
 from codecsleuth.training.checkpoint import Checkpoint, State
 from codecsleuth.training.config import TrainingConfig
-from codecsleuth.training.held_out import QUALITY, HeldOut
+from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
 from codecsleuth.training.loss import Mix, masked_cross_entropy
 from codecsleuth.training.views import Features, ViewMaker, clips_sha256
 from codecsleuth.weights import WeightsFile, write_weights
@@ -71,7 +71,7 @@ class Trainer(Run[TrainingConfig]):
         self._left_out = np.flatnonzero([item.source in config.left_out_sources for item in table])
         self._views = [maker.load(view) for view in range(config.views)]
         self._labels = {task: class_indices(table.items, task) for task in config.task_names}
-        self._labels[FAMILY] = _family_indices(table.items, network.families)
+        self._labels[FAMILY] = family_indices(table.items, network.families)
         self._loss_weights = dict.fromkeys(AXES, config.axis_weight) | {
             "BIN": 1.0,
             FAMILY: config.family_weight,
@@ -144,11 +144,12 @@ class Trainer(Run[TrainingConfig]):
     def _held_out(self, rows: NDArray[np.int64]) -> HeldOut:
         """The average's answers about clips, in every view."""
         views = [self._answers(view[rows]) for view in self._views]
-        return HeldOut(
-            self._clips_sha256,
-            rows,
-            {name: np.stack([v[name] for v in views]) for name in views[0]},
-        )
+        answers = {name: np.stack([view[name] for view in views]) for name in views[0]}
+        if FAMILY in answers:
+            answers[FAMILIARITY] = familiarity(answers.pop(FAMILY))[..., None]
+            met = (self._labels[FAMILY][rows] >= 0).astype(np.float64)
+            answers[MET] = np.tile(met[:, None], (len(views), 1, 1))
+        return HeldOut(self._clips_sha256, rows, answers)
 
     def _labels_of(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         return {task: labels[rows] for task, labels in self._labels.items()}
@@ -244,7 +245,7 @@ def _families(table: ItemTable, config: TrainingConfig) -> tuple[str, ...]:
     )
 
 
-def _family_indices(items: Sequence[Item], families: Sequence[str]) -> NDArray[np.int64]:
+def family_indices(items: Sequence[Item], families: Sequence[str]) -> NDArray[np.int64]:
     """Index of each clip's family, ``(items,)``; -1 for bona fide clips and other families."""
     index = {name: place for place, name in enumerate(families)}
     places = [index.get(find_family(item.codec) or "", -1) if item.codec else -1 for item in items]
