@@ -35,6 +35,9 @@ LEFT_OUT_NAME: Final = "left-out.safetensors"
 GRADIENT_LIMIT: Final = 5.0
 #: Training clips that a codec family needs for a place among the candidates.
 MIN_FAMILY_CLIPS: Final = 8
+#: What the families have to say in the axes' answers once the network is trained; its heads are
+#: chosen by what they say alone.
+FAMILY_SHARE: Final = 0.5
 _ROWS_AT_ONCE: Final = 256
 
 
@@ -85,7 +88,6 @@ class Trainer(Run[TrainingConfig]):
         self._real_shift = _real_shift(self.facts, config)
         torch.manual_seed(config.seed)
         self._rng = np.random.default_rng(config.seed)
-        self._network_config = network
         self._calibrate_on = calibrate_on
         self._network = CompactNet(network)
         self._network.fit_statistics(torch.from_numpy(np.asarray(self._views[0][self._train])))
@@ -116,6 +118,7 @@ class Trainer(Run[TrainingConfig]):
         network = self._average
         network.load_state_dict(self._reached.best)
         network.shift_real(self._real_shift)
+        network.config = replace(network.config, family_share=FAMILY_SHARE)
         if len(self._left_out):
             self._held_out(self._left_out).write(path.parent / LEFT_OUT_NAME)
         calibrate_on = self._calibrate_on or self._held_out(self._dev)
@@ -132,7 +135,7 @@ class Trainer(Run[TrainingConfig]):
                 name="compact",
                 version=__version__,
                 architecture="compact",
-                config=asdict(self._network_config),
+                config=asdict(network.config),
                 tasks=self.config.task_names,
                 classes={task: list(CLASSES[task]) for task in self.config.task_names},
                 calibration=calibration.to_dict(),
