@@ -7,7 +7,7 @@ import pytest
 
 import codecsleuth
 from codecsleuth.audio import WINDOW_SAMPLES
-from codecsleuth.taxonomy import CLASSES
+from codecsleuth.taxonomy import CLASSES, catalogue
 from codecsleuth.weights import find_weights, read_weights
 from conftest import ROOT, speech_like
 
@@ -26,6 +26,8 @@ def test_the_examples_are_told_apart(model: codecsleuth.inference.Model) -> None
     assert plain.verdict != "codec"
     assert coded.taxonomy["vq"].label == "MVQ"
     assert coded.taxonomy["dec"].label == "Time"
+    assert "Lyra-v2" in [candidate.codec for candidate in coded.candidates[:3]]
+    assert coded.familiarity is not None and coded.familiarity > 0.5
 
 
 def test_the_network_takes_waveforms_and_gives_logits_per_task(
@@ -59,3 +61,5 @@ def test_the_weights_say_what_they_are(model: codecsleuth.inference.Model) -> No
     assert weights.classes == {task: list(names) for task, names in CLASSES.items()}
     assert weights.training["sources"]
     assert model.calibration.bona_fide_threshold < model.calibration.codec_threshold
+    assert 0.0 < model.calibration.familiar_threshold < 1.0
+    assert set(model.families) <= {entry.family for entry in catalogue()}

@@ -326,8 +326,9 @@ class Model:
                 for task in (*self.tasks, FAMILY)
                 if task in answer
             }
-        if logits.keys() == set(AXES):
-            return {"BIN": bin_from_axes(logits), **logits}
+        if logits.keys() - {FAMILY} == set(AXES):
+            axes = {axis: logits[axis] for axis in AXES}
+            return {"BIN": bin_from_axes(axes), **logits}
         return logits
 
 

@@ -35,6 +35,8 @@ _STYLES: Final = {
 _OTHER_COLUMNS: Final = 58
 _NAME_LINES: Final = 2
 _NAMED: Final = 3
+#: Score below which a second or third family is left to the machine-readable answer.
+_WORTH_NAMING: Final = 0.05
 _BRACKETS_NOTE: Final = "( ) the codec's kind if there were one; the verdict does not say so."
 
 
@@ -175,10 +177,12 @@ def _axes(result: Analysis) -> Group:
 
 
 def _named(candidates: Sequence[Candidate]) -> Text:
-    """The likeliest families; a mark where the axes say otherwise."""
-    named = (f"{c.codec} {c.score:.2f}{'*' * bool(c.disagrees)}" for c in candidates[:_NAMED])
-    marked = any(c.disagrees for c in candidates[:_NAMED])
-    return Text(", ".join(named) + ("\n* of another kind than stated above" if marked else ""))
+    """The likeliest families, at least one; a mark where the axes say otherwise."""
+    first, *others = candidates[:_NAMED]
+    shown = [first, *(one for one in others if one.score >= _WORTH_NAMING)]
+    named = ", ".join(f"{one.codec} {one.score:.2f}{'*' * bool(one.disagrees)}" for one in shown)
+    marked = any(one.disagrees for one in shown)
+    return Text(f"{named}\n* of another kind than stated above" if marked else named)
 
 
 def _ranked(answer: AxisAnswer) -> Text:

@@ -18,10 +18,11 @@ from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC
 from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
 
 Labels = NDArray[np.int64]
-#: Share of the clips of codec families it has met that a network may take for strange.
-STRANGE_SHARE: Final = 0.1
+#: Share of the clips of codec families it has met, on pages it has not, that a network may take for
+#: strange.
+STRANGE_SHARE: Final = 0.25
 #: Probability at which an axis keeps its answer about a strange codec.
-SURE: Final = 0.9
+SURE: Final = 0.8
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Targets:
     """
 
     false_alarms: float = 0.02
-    misses: float = 0.06
+    misses: float = 0.08
     allowance: float = 1.6
 
 
@@ -63,7 +64,7 @@ def calibrate(
     calibration = fit_calibration(flat, tiled, as_it_is=np.arange(len(quality)) < clips)
     if familiar is None or met is None:
         return calibration
-    threshold = float(np.quantile(familiar[met > 0], STRANGE_SHARE))
+    threshold = float(np.quantile(familiar[:clips][met[:clips] > 0], STRANGE_SHARE))
     return replace(calibration, familiar_threshold=threshold, sure_threshold=SURE)
 
 
