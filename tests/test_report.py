@@ -212,3 +212,14 @@ def test_the_path_is_the_one_given(analyze, clip, monkeypatch):
     assert analyze("--json", "sub/a.wav").result["path"] == "sub/a.wav"
     assert analyze("--json", "sub").result["path"] == str(Path("sub/a.wav"))
     assert analyze("--json", path).result["path"] == str(path)
+
+
+@pytest.mark.parametrize("verdict", ["codec", "bona_fide"])
+def test_an_unknown_class_has_a_mark_and_its_meaning_below(named, verdict: str) -> None:
+    known = [analysis("a.wav", verdict), analysis("b.wav", verdict)]
+    vague = AxisAnswer("unknown", 0.41, {"MVQ": 0.41, "SVQ": 0.3, "SQ": 0.29})
+    strange = analysis("a.wav", verdict, taxonomy=known[0].taxonomy | {"vq": vague})
+    text = shown([strange, known[1]], named)
+    assert "?" in text and "unknown: like no codec" in text
+    assert "unk\u2026" not in text and "0.41" not in text
+    assert "unknown" not in shown(known, named)

@@ -37,6 +37,8 @@ _NAME_LINES: Final = 2
 _NAMED: Final = 3
 #: Score below which a second or third family is left to the machine-readable answer.
 _WORTH_NAMING: Final = 0.05
+_UNKNOWN_MARK: Final = "?"
+_UNKNOWN_NOTE: Final = "? unknown: like no codec that the model has met, and of no clear class."
 _BRACKETS_NOTE: Final = "( ) the codec's kind if there were one; the verdict does not say so."
 
 
@@ -82,8 +84,8 @@ def _axis_cell(result: Analysis, axis: str) -> Text:
     if axis not in result.taxonomy:
         return Text("-")
     answer = result.taxonomy[axis]
-    sure = "" if answer.label == UNKNOWN else f"\n{answer.probability:.2f}"
-    cell = f"{_short(answer.label)}{sure}"
+    known = f"{_short(answer.label)}\n{answer.probability:.2f}"
+    cell = _UNKNOWN_MARK if answer.label == UNKNOWN else known
     return Text(cell) if result.verdict == "codec" else Text(f"({cell})", "dim")
 
 
@@ -105,8 +107,16 @@ def _below(results: Sequence[Analysis | FileError], summary: Summary, model: Mod
         lines.append(Text(f"{len(warned)} with warnings: see --json, or analyse them one by one"))
     if any(isinstance(r, Analysis) and r.verdict != "codec" for r in results):
         lines.append(Text(_BRACKETS_NOTE, "dim"))
+    if any(_has_unknown(r) for r in results):
+        lines.append(Text(_UNKNOWN_NOTE, "dim"))
     lines.append(_footer(model))
     return Group(*lines)
+
+
+def _has_unknown(result: Analysis | FileError) -> bool:
+    return isinstance(result, Analysis) and any(
+        answer.label == UNKNOWN for answer in result.taxonomy.values()
+    )
 
 
 def _counts(counts: Mapping[str, int]) -> str:
