@@ -22,7 +22,13 @@ from numpy.typing import NDArray
 
 from codecsleuth.audio import SAMPLE_RATE
 from codecsleuth.calibration import sigmoid
-from codecsleuth.data.augment import high_pass, lossy_round_trip, mu_law, resample, room
+from codecsleuth.data.augment import (
+    TELEPHONE_RATE,
+    high_pass,
+    lossy_round_trip,
+    resample,
+    room,
+)
 from codecsleuth.data.items import Item, class_indices, fold_sources, read_items
 from codecsleuth.errors import AudioError
 from codecsleuth.evaluation.metrics import task_metrics
@@ -38,17 +44,24 @@ Condition = Callable[[Waveform, np.random.Generator], Waveform]
 
 def mp3_64(clip: Waveform, rng: np.random.Generator) -> Waveform:
     # libsndfile goes from 160 (level 0) to 8 kbit/s (level 1) at 16 kHz.
-    return lossy_round_trip(clip, "MP3", "MPEG_LAYER_III", (160 - 64) / (160 - 8))
+    level = (160 - 64) / (160 - 8)
+    return lossy_round_trip(
+        clip, "MP3", "MPEG_LAYER_III", compression_level=level, bitrate_mode="CONSTANT"
+    )
 
 
 def opus_24(clip: Waveform, rng: np.random.Generator) -> Waveform:
     # libsndfile goes from 256 (level 0) to 6 kbit/s (level 1) a channel.
-    return lossy_round_trip(clip, "OGG", "OPUS", (256 - 24) / (256 - 6))
+    return lossy_round_trip(clip, "OGG", "OPUS", compression_level=(256 - 24) / (256 - 6))
 
 
-def telephone(clip: Waveform, rng: np.random.Generator) -> Waveform:
-    narrow = mu_law(resample(high_pass(clip, rng), SAMPLE_RATE, 8_000))
-    return resample(narrow, 8_000, SAMPLE_RATE)
+def telephone(coder: str) -> Condition:
+    def call(clip: Waveform, rng: np.random.Generator) -> Waveform:
+        narrow = resample(high_pass(clip, rng), SAMPLE_RATE, TELEPHONE_RATE)
+        coded = lossy_round_trip(narrow, "WAV", coder, TELEPHONE_RATE)
+        return resample(coded, TELEPHONE_RATE, SAMPLE_RATE)
+
+    return call
 
 
 def noise_20_db(clip: Waveform, rng: np.random.Generator) -> Waveform:
@@ -74,7 +87,8 @@ CONDITIONS: dict[str, Condition] = {
     "as it is": lambda clip, rng: clip,
     "MP3, 64 kbit/s": mp3_64,
     "Opus, 24 kbit/s": opus_24,
-    "telephone, 8 kHz mu-law": telephone,
+    "telephone, 8 kHz mu-law": telephone("ULAW"),
+    "telephone, GSM full rate": telephone("GSM610"),
     "white noise, 20 dB": noise_20_db,
     "cut to 1.5 s": cut(1.5),
     "cut to 2 s": cut(2.0),

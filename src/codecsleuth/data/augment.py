@@ -22,32 +22,37 @@ from codecsleuth.audio import SAMPLE_RATE
 Waveform = NDArray[np.float32]
 Step = Callable[[Waveform, np.random.Generator], Waveform]
 
+TELEPHONE_RATE: Final = 8_000
+#: G.711 in both laws, full-rate GSM and ADPCM, as libsndfile has them. Mu-law is the likeliest.
+TELEPHONE_CODERS: Final = (
+    ("WAV", "ULAW"),
+    ("WAV", "ULAW"),
+    ("WAV", "ULAW"),
+    ("WAV", "ALAW"),
+    ("WAV", "GSM610"),
+    ("WAV", "GSM610"),
+    ("AU", "G721_32"),
+)
+
 
 def lossy_round_trip(
-    waveform: Waveform, container: str, subtype: str, compression_level: float
+    waveform: Waveform, container: str, subtype: str, rate: int = SAMPLE_RATE, **options: Any
 ) -> Waveform:
     """Encode and decode in memory with one of libsndfile's lossy coders.
 
     Args:
-        waveform: ``(samples,)`` at 16 kHz.
-        container: ``MP3`` or ``OGG``.
-        subtype: ``MPEG_LAYER_III``, ``VORBIS`` or ``OPUS``.
-        compression_level: 0 (best) to 1 (smallest).
+        waveform: ``(samples,)``.
+        container: as `soundfile` names it, such as ``MP3``, ``OGG`` or ``WAV``.
+        subtype: the coder in it, such as ``MPEG_LAYER_III``, ``VORBIS``, ``OPUS`` or ``GSM610``.
+        rate: sampling rate in hertz.
+        options: of `soundfile.write`, such as ``compression_level``, 0 (best) to 1 (smallest).
     """
     buffer = io.BytesIO()
-    options = {"bitrate_mode": "CONSTANT"} if container == "MP3" else {}
-    soundfile.write(
-        buffer,
-        np.clip(waveform, -1.0, 1.0),
-        SAMPLE_RATE,
-        format=container,
-        subtype=subtype,
-        compression_level=compression_level,
-        **options,
-    )
+    clipped = np.clip(waveform, -1.0, 1.0)
+    soundfile.write(buffer, clipped, rate, format=container, subtype=subtype, **options)
     buffer.seek(0)
-    decoded, rate = soundfile.read(buffer, dtype="float32")
-    return resample(decoded, rate, SAMPLE_RATE)[: len(waveform)]
+    decoded, decoded_rate = soundfile.read(buffer, dtype="float32")
+    return resample(decoded, decoded_rate, rate)[: len(waveform)]
 
 
 def resample(waveform: Waveform, rate_in: int, rate_out: int) -> Waveform:
@@ -88,19 +93,14 @@ def high_pass(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 
 
 def telephone(waveform: Waveform, rng: np.random.Generator) -> Waveform:
-    """Telephone band, 8 kHz, optionally with mu-law companding."""
-    narrow = resample(high_pass(waveform, rng), SAMPLE_RATE, 8_000)
-    if rng.random() < 0.5:
-        narrow = mu_law(narrow)
-    return resample(narrow, 8_000, SAMPLE_RATE)[: len(waveform)]
-
-
-def mu_law(waveform: Waveform, mu: float = 255.0) -> Waveform:
-    """Mu-law companding to 8 bits and back (ITU-T G.711's curve)."""
-    clipped = np.clip(waveform, -1.0, 1.0)
-    companded = np.sign(clipped) * np.log1p(mu * np.abs(clipped)) / np.log1p(mu)
-    coarse = np.round(companded * 127.0) / 127.0
-    return _float32(np.sign(coarse) * np.expm1(np.abs(coarse) * np.log1p(mu)) / mu)
+    """Telephone band, 8 kHz, most often through a coder that telephony has (`TELEPHONE_CODERS`)."""
+    narrow = resample(high_pass(waveform, rng), SAMPLE_RATE, TELEPHONE_RATE)
+    if rng.random() < 0.75:
+        container, coder = TELEPHONE_CODERS[int(rng.integers(len(TELEPHONE_CODERS)))]
+        narrow = lossy_round_trip(narrow, container, coder, TELEPHONE_RATE)
+    # Coders in blocks give back a little more or less.
+    wide = resample(narrow, TELEPHONE_RATE, SAMPLE_RATE)[: len(waveform)]
+    return np.pad(wide, (0, len(waveform) - len(wide)))
 
 
 def other_rate(waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -112,17 +112,20 @@ def other_rate(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 
 def mp3(waveform: Waveform, rng: np.random.Generator) -> Waveform:
     """MP3, from about 24 to 160 kbit/s."""
-    return lossy_round_trip(waveform, "MP3", "MPEG_LAYER_III", rng.uniform(0.0, 0.9))
+    level = rng.uniform(0.0, 0.9)
+    return lossy_round_trip(
+        waveform, "MP3", "MPEG_LAYER_III", compression_level=level, bitrate_mode="CONSTANT"
+    )
 
 
 def vorbis(waveform: Waveform, rng: np.random.Generator) -> Waveform:
     """Ogg Vorbis."""
-    return lossy_round_trip(waveform, "OGG", "VORBIS", rng.uniform(0.0, 0.9))
+    return lossy_round_trip(waveform, "OGG", "VORBIS", compression_level=rng.uniform(0.0, 0.9))
 
 
 def opus(waveform: Waveform, rng: np.random.Generator) -> Waveform:
     """Opus, from about 16 to 100 kbit/s."""
-    return lossy_round_trip(waveform, "OGG", "OPUS", rng.uniform(0.6, 0.96))
+    return lossy_round_trip(waveform, "OGG", "OPUS", compression_level=rng.uniform(0.6, 0.96))
 
 
 def noise(waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -194,17 +197,17 @@ DEFAULT_CHAIN: Final[tuple[tuple[Step, float], ...]] = (
     (room, 0.15),
     (random_equaliser, 0.35),
     (high_pass, 0.15),
-    (noise, 0.34),
+    (noise, 0.28),
     (impulsive_noise, 0.06),
     (clip_level, 0.06),
     (gain, 0.5),
     (other_rate, 0.15),
-    (telephone, 0.13),
+    (telephone, 0.12),
     (low_pass, 0.25),
     (quantise, 0.12),
 )
 #: At most one of these is applied, after the chain.
-STORAGE: Final[tuple[tuple[Step, float], ...]] = ((mp3, 0.12), (vorbis, 0.05), (opus, 0.2))
+STORAGE: Final[tuple[tuple[Step, float], ...]] = ((mp3, 0.12), (vorbis, 0.05), (opus, 0.16))
 
 
 @dataclass(frozen=True)

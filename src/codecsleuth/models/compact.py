@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -127,7 +128,9 @@ class Member(nn.Module):
         summaries = [self.fine(blocks["fine"])]
         summaries += [reader(blocks[name]) for name, reader in self.readers.items()]
         joined = self.dropout(functional.silu(torch.cat(summaries, dim=1)))
-        return {task: head(joined) for task, head in self.heads.items()}
+        # Families are told apart by what the tasks found: they must not cost the tasks anything.
+        read = {FAMILY: joined.detach()}
+        return {task: head(read.get(task, joined)) for task, head in self.heads.items()}
 
 
 def measured_qualities(features: Tensor) -> Tensor:
@@ -230,12 +233,11 @@ class CompactNet(nn.Module):
         self.reliability.fit_statistics(features.float())
 
     @torch.no_grad()
-    def shift_real(self, log_odds: float) -> None:
-        """Add to the log-odds of ``Real`` against the codec classes, on every axis."""
+    def shift(self, logits: Mapping[str, Tensor]) -> None:
+        """Add ``(classes,)`` to the logits of each task named."""
         for member in self.members:
-            for task, head in cast(Member, member).heads.items():
-                if task in AXES:
-                    cast(nn.Linear, head).bias[0] += log_odds
+            for task, added in logits.items():
+                cast(nn.Linear, cast(Member, member).heads[task]).bias.add_(added)
 
     def standardise(self, features: Tensor) -> Tensor:
         """Features ``(batch, WIDTH)`` to the same with mean 0 and deviation 1, within `LIMIT`."""

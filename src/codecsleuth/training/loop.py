@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,11 @@ MIN_FAMILY_CLIPS: Final = 8
 #: What the families have to say in the axes' answers once the network is trained; its heads are
 #: chosen by what they say alone.
 FAMILY_SHARE: Final = 0.5
+#: How much of the classes' frequencies is taken out of the axes' logits once the network is
+#: trained: a class of few codecs is not one that a new codec is unlikely to have. 0 answers at the
+#: frequencies that were trained at, 1 as if the classes were equally frequent (Menon et al.,
+#: "Long-tail learning via logit adjustment", ICLR 2021).
+ADJUSTMENT: Final = 0.5
 _ROWS_AT_ONCE: Final = 256
 
 
@@ -85,7 +90,7 @@ class Trainer(Run[TrainingConfig]):
             evenness=config.evenness,
             balance=config.balance,
         )
-        self._real_shift = _real_shift(self.facts, config)
+        self._shifts = {axis: self._shift(axis) for axis in AXES if axis in self._labels}
         torch.manual_seed(config.seed)
         self._rng = np.random.default_rng(config.seed)
         self._calibrate_on = calibrate_on
@@ -111,13 +116,13 @@ class Trainer(Run[TrainingConfig]):
         self._rng.bit_generator.state = checkpoint.facts["numpy"]
 
     def write_weights(self, path: Path) -> None:
-        """Write the best average, calibrated, its axes at the clips' own share of bona fide.
+        """Write the best average, calibrated, its axes' classes shifted to fair frequencies.
 
         A run with sources left out also writes what the network says of them, to calibrate on.
         """
         network = self._average
         network.load_state_dict(self._reached.best)
-        network.shift_real(self._real_shift)
+        network.shift(self._shifts)
         network.config = replace(network.config, family_share=FAMILY_SHARE)
         if len(self._left_out):
             self._held_out(self._left_out).write(path.parent / LEFT_OUT_NAME)
@@ -143,6 +148,23 @@ class Trainer(Run[TrainingConfig]):
                 tensors=network.state_dict(),
             ),
         )
+
+    def _shift(self, axis: str) -> Tensor:
+        """What an axis's logits lack, ``(classes,)``: `ADJUSTMENT`, and the clips' share of Real.
+
+        Batches have more bona fide clips than the data.
+        """
+        share = 1.0 - self.facts["codec_clips"] / self.facts["clips"]
+        drawn = self.config.bona_fide_share
+        labels = self._labels[axis][self._train]
+        counts = np.bincount(labels.clip(0), self._weights, len(CLASSES[axis]))[1:]
+        known = counts > 0
+        rarity = np.zeros(len(counts))
+        rarity[known] = -ADJUSTMENT * np.log(counts[known] / counts.sum())
+        # The classes' mean stays, so that Real keeps its odds.
+        rarity[known] -= np.average(rarity[known], weights=counts[known])
+        real = math.log(share / (1.0 - share)) - math.log(drawn / (1.0 - drawn))
+        return torch.tensor([real, *rarity], dtype=torch.float32)
 
     def _held_out(self, rows: NDArray[np.int64]) -> HeldOut:
         """The average's answers about clips, in every view."""
@@ -253,10 +275,3 @@ def family_indices(items: Sequence[Item], families: Sequence[str]) -> NDArray[np
     index = {name: place for place, name in enumerate(families)}
     places = [index.get(find_family(item.codec) or "", -1) if item.codec else -1 for item in items]
     return np.array(places, dtype=np.int64)
-
-
-def _real_shift(facts: Mapping[str, Any], config: TrainingConfig) -> float:
-    """From the share of bona fide clips in batches to that among the clips, in log-odds."""
-    share = 1.0 - facts["codec_clips"] / facts["clips"]
-    drawn = config.bona_fide_share
-    return math.log(share / (1.0 - share)) - math.log(drawn / (1.0 - drawn))
