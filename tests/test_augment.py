@@ -56,9 +56,17 @@ def test_a_telephone_has_nothing_above_its_band() -> None:
     assert level_db(result, 5_000, 8_000) < level_db(SPEECH, 5_000, 8_000) - 30
 
 
+@pytest.mark.parametrize("coder", sorted(set(augment.TELEPHONE_CODERS)))
+def test_telephone_coders_change_speech_but_not_beyond_recognition(coder: tuple[str, str]) -> None:
+    narrow = augment.resample(SPEECH, 16_000, augment.TELEPHONE_RATE)
+    coded = augment.lossy_round_trip(narrow, *coder, augment.TELEPHONE_RATE)
+    error = np.square(coded - narrow[: len(coded)]).mean()
+    assert 0 < error < 0.3 * np.square(narrow).mean()
+
+
 def test_stronger_compression_is_further_from_the_original() -> None:
     errors = []
     for compression in (0.1, 0.9):
-        coded = augment.lossy_round_trip(SPEECH, "OGG", "VORBIS", compression)
+        coded = augment.lossy_round_trip(SPEECH, "OGG", "VORBIS", compression_level=compression)
         errors.append(float(np.square(coded - SPEECH[: len(coded)]).mean()))
     assert 0 < errors[0] < errors[1]

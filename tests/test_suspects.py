@@ -16,7 +16,7 @@ from codecsleuth.models.compact import CompactConfig, CompactNet
 from codecsleuth.taxonomy import CLASSES, FAMILY, family_class
 from codecsleuth.training.calibrate import calibrate, fit_calibration, fit_reliability
 from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
-from codecsleuth.training.loop import family_indices
+from codecsleuth.training.loop import family_indices, rarity
 from conftest import speech_like
 
 FAMILIES = ("DAC", "Mimi", "WavTokenizer")
@@ -74,6 +74,25 @@ def test_clips_of_other_families_and_bona_fide_clips_have_no_family() -> None:
 
     items = [item(""), item("DAC"), item("SNAC"), item("descript audio codec of nobody")]
     assert family_indices(items, ("DAC", "Mimi")).tolist() == [-1, 0, -1, -1]
+
+
+def test_rarity_makes_classes_equally_frequent_and_leaves_absent_ones() -> None:
+    counts = np.array([60.0, 0.0, 30.0, 10.0])
+    added = rarity(counts)
+    there = counts > 0
+    assert np.ptp((counts * np.exp(added))[there]) == pytest.approx(0.0, abs=1e-9)
+    assert added[1] == 0.0
+    assert np.average(added, weights=counts) == pytest.approx(0.0)
+
+
+def test_the_codec_classes_of_an_axis_can_be_shifted(waveforms: torch.Tensor) -> None:
+    net, shifted = network(), network()
+    shifted.shift({"VQ": torch.tensor([0.0, 0.0, 2.0, 0.0])})
+    with torch.inference_mode():
+        before, after = net(waveforms), shifted(waveforms)
+    added = after["VQ"] - before["VQ"]
+    torch.testing.assert_close(added, torch.tensor([[0.0, 0.0, 2.0, 0.0]]).expand(4, 4))
+    torch.testing.assert_close(after["AUX"], before["AUX"])
 
 
 @pytest.fixture(scope="module")

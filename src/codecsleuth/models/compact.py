@@ -53,7 +53,7 @@ class CompactConfig:
     blocks: tuple[str, ...] = tuple(name for name in BLOCKS if name != "fine")
     hidden: int = 64
     embedding: int = 48
-    dropout: float = 0.35
+    dropout: float = 0.2
 
     def __post_init__(self) -> None:
         """Take lists, as a weights file's metadata holds them, for tuples."""

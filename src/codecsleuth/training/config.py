@@ -98,11 +98,13 @@ class TrainingConfig(RunConfig):
     kinds: ClassVar[Mapping[str, tuple[str, ...]]] = {
         kind: tasks for kind, tasks in KINDS.items() if kind != "M2"
     }
+    steps: int = 500
+    batch_size: int = 128
     views: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     warm_up: float = 0.15
     weight_decay: float = 0.02
-    mixup: float = 0.4
+    mixup: float = 0.0
     label_smoothing: float = 0.0
     axis_weight: float = 0.7
     family_weight: float = 0.5

@@ -150,21 +150,16 @@ class Trainer(Run[TrainingConfig]):
         )
 
     def _shift(self, axis: str) -> Tensor:
-        """What an axis's logits lack, ``(classes,)``: `ADJUSTMENT`, and the clips' share of Real.
+        """What an axis's logits lack, ``(classes,)``: the clips' own share of Real, and rarity.
 
         Batches have more bona fide clips than the data.
         """
         share = 1.0 - self.facts["codec_clips"] / self.facts["clips"]
         drawn = self.config.bona_fide_share
+        real = math.log(share / (1.0 - share)) - math.log(drawn / (1.0 - drawn))
         labels = self._labels[axis][self._train]
         counts = np.bincount(labels.clip(0), self._weights, len(CLASSES[axis]))[1:]
-        known = counts > 0
-        rarity = np.zeros(len(counts))
-        rarity[known] = -ADJUSTMENT * np.log(counts[known] / counts.sum())
-        # The classes' mean stays, so that Real keeps its odds.
-        rarity[known] -= np.average(rarity[known], weights=counts[known])
-        real = math.log(share / (1.0 - share)) - math.log(drawn / (1.0 - drawn))
-        return torch.tensor([real, *rarity], dtype=torch.float32)
+        return torch.tensor([real, *ADJUSTMENT * rarity(counts)], dtype=torch.float32)
 
     def _held_out(self, rows: NDArray[np.int64]) -> HeldOut:
         """The average's answers about clips, in every view."""
@@ -275,3 +270,18 @@ def family_indices(items: Sequence[Item], families: Sequence[str]) -> NDArray[np
     index = {name: place for place, name in enumerate(families)}
     places = [index.get(find_family(item.codec) or "", -1) if item.codec else -1 for item in items]
     return np.array(places, dtype=np.int64)
+
+
+def rarity(counts: NDArray[Any]) -> FloatArray:
+    """What to add to log-probabilities, ``(classes,)``, to have the classes equally frequent.
+
+    The mean over the clips is 0. Classes without clips stay as they are.
+
+    Args:
+        counts: of the clips of each class, ``(classes,)``.
+    """
+    there = counts > 0
+    added = np.zeros(len(counts))
+    added[there] = np.log(counts[there].sum() / counts[there])
+    added[there] -= np.average(added[there], weights=counts[there])
+    return added
