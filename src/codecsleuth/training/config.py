@@ -88,6 +88,10 @@ class TrainingConfig(RunConfig):
         label_smoothing: of the cross-entropy.
         axis_weight: weight of each taxonomy task's loss; BIN has 1.
         family_weight: weight of the loss that tells codec families apart; 0 for no such head.
+        adjustment: how much of the classes' frequencies is taken out of the axes' logits once the
+            network is trained: a class of few codecs is not one that a new codec is unlikely to
+            have. 0 answers at the frequencies that were trained at, 1 as if the classes were
+            equally frequent (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021).
         bona_fide_share: share of bona fide clips in a batch.
         evenness: of the draw over sources and codecs, see `sampling_weights`.
         average: decay a step of the running average of the weights that is evaluated and kept.
@@ -108,6 +112,7 @@ class TrainingConfig(RunConfig):
     label_smoothing: float = 0.0
     axis_weight: float = 0.7
     family_weight: float = 0.5
+    adjustment: float = 0.5
     bona_fide_share: float = 0.4
     evenness: float = 0.5
     average: float = 0.99

@@ -38,11 +38,6 @@ MIN_FAMILY_CLIPS: Final = 8
 #: What the families have to say in the axes' answers once the network is trained; its heads are
 #: chosen by what they say alone.
 FAMILY_SHARE: Final = 0.5
-#: How much of the classes' frequencies is taken out of the axes' logits once the network is
-#: trained: a class of few codecs is not one that a new codec is unlikely to have. 0 answers at the
-#: frequencies that were trained at, 1 as if the classes were equally frequent (Menon et al.,
-#: "Long-tail learning via logit adjustment", ICLR 2021).
-ADJUSTMENT: Final = 0.5
 _ROWS_AT_ONCE: Final = 256
 
 
@@ -159,7 +154,7 @@ class Trainer(Run[TrainingConfig]):
         real = math.log(share / (1.0 - share)) - math.log(drawn / (1.0 - drawn))
         labels = self._labels[axis][self._train]
         counts = np.bincount(labels.clip(0), self._weights, len(CLASSES[axis]))[1:]
-        return torch.tensor([real, *ADJUSTMENT * rarity(counts)], dtype=torch.float32)
+        return torch.tensor([real, *self.config.adjustment * rarity(counts)], dtype=torch.float32)
 
     def _held_out(self, rows: NDArray[np.int64]) -> HeldOut:
         """The average's answers about clips, in every view."""
