@@ -104,7 +104,7 @@ class TrainingConfig(RunConfig):
     }
     steps: int = 500
     batch_size: int = 128
-    views: int = 12
+    views: int = 8
     learning_rate: float = 4e-3
     warm_up: float = 0.15
     weight_decay: float = 0.02
