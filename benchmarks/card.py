@@ -26,6 +26,7 @@ NAMES = {
     "f1_weighted": "weighted F1",
     "f1_macro_codec": "macro F1, codec classes",
 }
+CLIPS = {"codec": "passed through a codec", "bona fide": "bona fide"}
 VERDICTS = ("codec", "inconclusive", "bona_fide")
 #: Clips that a codec needs for a line of its own.
 ENOUGH = 20
@@ -67,7 +68,7 @@ def verdicts(confusion: dict[str, Any]) -> None:
     head("the clip", "called codec", "inconclusive", "called no codec")
     for label, counts in zip(confusion["true"], confusion["clips"], strict=True):
         answered = dict(zip(confusion["answered"], counts, strict=True))
-        row(label, *(f"{answered[verdict] / sum(counts):.1%}" for verdict in VERDICTS))
+        row(CLIPS[label], *(f"{answered[verdict] / sum(counts):.1%}" for verdict in VERDICTS))
 
 
 def interval_table(figures: dict[str, Any], wanted: tuple[tuple[str, str], ...]) -> None:
