@@ -115,6 +115,13 @@ def test_the_network_answers_the_tasks_and_its_evidence_the_families(
         assert network().evidence(waveforms)[FAMILY].shape == (4, len(FAMILIES))
 
 
+def test_telling_families_apart_moves_nothing_that_the_tasks_read(waveforms: torch.Tensor) -> None:
+    net = network()
+    net.evidence(waveforms)[FAMILY].square().sum().backward()
+    moved = {name for name, value in net.named_parameters() if value.grad is not None}
+    assert moved == {f"members.0.heads.{FAMILY}.{kind}" for kind in ("weight", "bias")}
+
+
 def test_families_that_disagree_make_an_axis_less_sure(waveforms: torch.Tensor) -> None:
     """All mass on one family moves the axis halfway to its class; Real keeps its share."""
     alone, mixed = network(), network(0.5)

@@ -216,6 +216,26 @@ def test_axes_are_put_to_the_share_of_bona_fide_among_the_clips(uninterrupted: P
     assert moved["VQ"] == pytest.approx([shift, 0.0, 0.0, 0.0], abs=1e-6)
 
 
+def test_a_rare_class_gains_what_the_adjustment_says(
+    data: Path, views: Path, tmp_path: Path
+) -> None:
+    """Two of three codecs are MVQ and none is SVQ: at 1, MVQ and SQ end up equally frequent."""
+    relabelled = tmp_path / "data"
+    shutil.copytree(data, relabelled)
+    table = (relabelled / "items.csv").read_text(encoding="utf-8")
+    (relabelled / "items.csv").write_text(table.replace("SVQ", "MVQ"), encoding="utf-8")
+    config = replace(CONFIG, views=1, steps=1)
+    axes = {}
+    for adjustment in (0.0, 1.0):
+        out = tmp_path / str(adjustment)
+        run(trainer(relabelled, views, replace(config, adjustment=adjustment)), out)
+        tensors = read_weights(out / FINAL_NAME).tensors
+        axes[adjustment] = tensors["members.1.heads.VQ.bias"].tolist()
+    real, several, single, scalar = np.subtract(axes[1.0], axes[0.0])
+    assert (real, single) == (0.0, 0.0)
+    assert scalar - several == pytest.approx(np.log(2.0), abs=1e-5)
+
+
 def test_training_learns_what_sets_the_labels_apart(
     data: Path, views: Path, tmp_path: Path
 ) -> None:
