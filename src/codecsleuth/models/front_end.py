@@ -88,7 +88,7 @@ def multiples(spacing: float, top: float, bottom: float = 0.0) -> list[float]:
 _LINES: Final = [line for spacing in LINE_SPACINGS for line in multiples(spacing, COMB_EDGES[1])]
 _BROAD_LINES: Final = multiples(BROAD_LINE_SPACING, BROAD_LINE_TOP)
 #: Harmonics of each frame rate in a low and a high range; a range may be empty.
-_COMBS: Final = [
+COMBS: Final = [
     harmonics
     for rate in FRAME_RATES
     for harmonics in (
@@ -107,7 +107,7 @@ BLOCKS: Final[dict[str, Block]] = {
     "memory": Block(2 * MEMORY_LAGS, WIDE_BANDS),
     "modulation": Block(MODULATION_BANDS, MODULATION_FRAMES // 2),
     "lines": Block(1, len(_LINES) + len(_BROAD_LINES)),
-    "combs": Block(5, len(_COMBS)),
+    "combs": Block(5, len(COMBS)),
 }
 WIDTH: Final = sum(block.size for block in BLOCKS.values())
 
@@ -375,8 +375,8 @@ def _bins(frequencies: list[float]) -> Tensor:
 
 def _comb_weights() -> Tensor:
     """Averages over the harmonics of each frame rate, ``(combs, bins)``."""
-    weights = torch.zeros(len(_COMBS), int(COMB_EDGES[1]) * CYCLE_BINS_PER_HZ + 8)
-    for row, harmonics in enumerate(_COMBS):
+    weights = torch.zeros(len(COMBS), int(COMB_EDGES[1]) * CYCLE_BINS_PER_HZ + 8)
+    for row, harmonics in enumerate(COMBS):
         weights[row, _bins(harmonics)] = 1.0 / len(harmonics)
     return weights
 
