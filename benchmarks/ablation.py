@@ -27,10 +27,10 @@ from codecsleuth.data.items import class_indices, fold_sources, read_items
 from codecsleuth.evaluation.metrics import task_metrics
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.taxonomy import AXES
+from codecsleuth.training.compact.trainer import LEFT_OUT_NAME, Trainer
+from codecsleuth.training.compact.views import ViewMaker, clips_sha256
 from codecsleuth.training.config import TrainingConfig
 from codecsleuth.training.held_out import read_held_out
-from codecsleuth.training.loop import LEFT_OUT_NAME, Trainer
-from codecsleuth.training.views import ViewMaker, clips_sha256
 
 FOLDS = 5
 

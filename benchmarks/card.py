@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from codecsleuth.calibration import LN10, Calibration
+from codecsleuth.arrays import LN10
+from codecsleuth.calibration import Calibration
 from codecsleuth.weights import read_weights
 
 AXES = ("VQ", "AUX", "DEC")

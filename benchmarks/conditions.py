@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.audio import SAMPLE_RATE
-from codecsleuth.calibration import sigmoid
-from codecsleuth.data.augment import (
+from codecsleuth.arrays import sigmoid
+from codecsleuth.audio.recording import SAMPLE_RATE
+from codecsleuth.augment.chain import (
     TELEPHONE_RATE,
     high_pass,
     lossy_round_trip,
@@ -32,9 +32,9 @@ from codecsleuth.data.augment import (
 from codecsleuth.data.items import Item, class_indices, fold_sources, read_items
 from codecsleuth.errors import AudioError
 from codecsleuth.evaluation.metrics import task_metrics
-from codecsleuth.inference import Model
+from codecsleuth.inference.model import Model
 from codecsleuth.taxonomy import BIN_CODEC
-from codecsleuth.training.views import read_clip
+from codecsleuth.training.compact.views import read_clip
 
 FOLDS = 5
 EVERY = 4

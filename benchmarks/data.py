@@ -22,7 +22,7 @@ from unittest import mock
 from run import Figure, tell
 
 from codecsleuth.data import codecfake, read_data
-from codecsleuth.data.clips import SUFFIXES, Clips
+from codecsleuth.data.codecfake.clips import SUFFIXES, Clips
 
 UTTERANCES = 42_965
 REPEATS = 5

@@ -24,12 +24,12 @@ import numpy as np
 import soundfile
 import torch
 
+from codecsleuth.augment.rawboost import RawBoost
 from codecsleuth.data.items import Item
-from codecsleuth.data.rawboost import RawBoost
 from codecsleuth.models.w2v2_aasist import FrontEndConfig, W2V2Aasist, W2V2AasistConfig
-from codecsleuth.training.batches import Clips, Draw, Requests, read_ahead
-from codecsleuth.training.loss import Objective, TaskWeights
-from codecsleuth.training.recipes import EVEN_CLASSES
+from codecsleuth.training.w2v2_aasist.batches import Clips, Draw, Requests, read_ahead
+from codecsleuth.training.w2v2_aasist.loss import Objective, TaskWeights
+from codecsleuth.training.w2v2_aasist.recipes import EVEN_CLASSES
 
 RATE = 16_000
 SECONDS = 4.1

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from codecsleuth.data.rawboost import ALGORITHMS, RawBoost
+from codecsleuth.augment.rawboost import ALGORITHMS, RawBoost
 
 SAMPLES = 64_600
 RATE = 16_000

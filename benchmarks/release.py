@@ -30,11 +30,11 @@ from codecsleuth.data.items import ItemTable, class_indices, fold_sources, read_
 from codecsleuth.evaluation.metrics import area_under_curve
 from codecsleuth.models.compact import CompactNet
 from codecsleuth.taxonomy import FAMILY, TASKS, find_family
-from codecsleuth.training.calibrate import calibrate
+from codecsleuth.training.compact.trainer import LEFT_OUT_NAME
+from codecsleuth.training.compact.views import ViewMaker, clips_sha256
 from codecsleuth.training.config import TrainingConfig
+from codecsleuth.training.fitting import calibrate
 from codecsleuth.training.held_out import read_held_out
-from codecsleuth.training.loop import LEFT_OUT_NAME
-from codecsleuth.training.views import ViewMaker, clips_sha256
 from codecsleuth.weights import WeightsFile, read_weights, write_weights
 
 FOLDS = 5

@@ -26,10 +26,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from codecsleuth.calibration import UNFITTED, softmax
-from codecsleuth.inference import Model
+from codecsleuth.arrays import softmax
+from codecsleuth.calibration import UNFITTED
+from codecsleuth.inference.compute import has_bfloat16
+from codecsleuth.inference.model import Model
 from codecsleuth.models.w2v2_aasist import W2V2Aasist, W2V2AasistConfig, doubtful
-from codecsleuth.precision import has_bfloat16
 from codecsleuth.weights import WeightsFile, write_weights
 from codecsleuth.weights.published import class_order
 

@@ -15,7 +15,7 @@ import soundfile
 from codecsleuth import cli
 from codecsleuth.calibration import Calibration
 from codecsleuth.evaluation.scores import Origin, Scored, ScoreTable
-from codecsleuth.inference import Model
+from codecsleuth.inference.model import Model
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.weights import WeightsFile, write_weights
 

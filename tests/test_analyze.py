@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 import codecsleuth
-from codecsleuth.audio import SAMPLE_RATE, WINDOW_SAMPLES
+from codecsleuth.audio.recording import SAMPLE_RATE, WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
 from codecsleuth.errors import AudioError, WeightsError
-from codecsleuth.inference import Analysis, Model, aggregate, analyze_files, midmean
+from codecsleuth.inference.model import Analysis, Model, aggregate, analyze_files, midmean
 from codecsleuth.weights import find_weights, read_weights, write_weights
 from conftest import ROOT, speech_like
 

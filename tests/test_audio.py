@@ -11,8 +11,14 @@ import pytest
 import soundfile
 import soxr
 
-from codecsleuth import audio
-from codecsleuth.audio import HOP_SAMPLES, SAMPLE_RATE, WINDOW_SAMPLES, cut_windows, open_recording
+from codecsleuth.audio import recording as audio
+from codecsleuth.audio.recording import (
+    HOP_SAMPLES,
+    SAMPLE_RATE,
+    WINDOW_SAMPLES,
+    cut_windows,
+    open_recording,
+)
 from codecsleuth.errors import AudioError
 from conftest import speech_like
 
@@ -170,7 +176,7 @@ def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path):
     program = """
 import resource, sys
 import numpy as np, soundfile
-from codecsleuth.audio import open_recording
+from codecsleuth.audio.recording import open_recording
 path, minutes = sys.argv[1], int(sys.argv[2])
 minute = 0.1 * np.random.default_rng(0).standard_normal((60 * 48_000, 2))
 with soundfile.SoundFile(path, "w", 48_000, 2) as file:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codecsleuth.audio import SAMPLE_RATE
-from codecsleuth.data import augment
-from codecsleuth.data.augment import DEFAULT_CHAIN, STORAGE, Augmentation
+from codecsleuth.audio.recording import SAMPLE_RATE
+from codecsleuth.augment import chain as augment
+from codecsleuth.augment.chain import DEFAULT_CHAIN, STORAGE, Augmentation
 from conftest import speech_like
 
 STEPS = [step for step, _ in (*DEFAULT_CHAIN, *STORAGE)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from codecsleuth import audio
+from codecsleuth.audio import recording as audio
 from codecsleuth.errors import AudioError
 from conftest import speech_like
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codecsleuth.calibration import Calibration, sigmoid
-from codecsleuth.training.calibrate import Targets, fit_calibration
+from codecsleuth.arrays import sigmoid
+from codecsleuth.calibration import Calibration
+from codecsleuth.training.fitting import Targets, fit_calibration
 
 RNG = np.random.default_rng(0)
 CLIPS = 4000

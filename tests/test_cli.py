@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from codecsleuth import __version__, cli
+from codecsleuth import cli
+from codecsleuth.version import __version__
 
 COMMAND = [sys.executable, "-m", "codecsleuth"]
 

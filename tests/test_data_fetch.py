@@ -14,9 +14,10 @@ import pytest
 
 from codecfake import make_codecfake
 from codecsleuth import cli
-from codecsleuth.data import fetch, read_data
-from codecsleuth.data.codecfake import REPOSITORY
-from codecsleuth.data.unpack import unpack
+from codecsleuth.data import read_data
+from codecsleuth.data.codecfake import fetch
+from codecsleuth.data.codecfake.reader import REPOSITORY
+from codecsleuth.data.codecfake.unpack import unpack
 from codecsleuth.errors import DataError
 from conftest import Outcome
 from hub import COMMIT, Hub, ask_only, serve

@@ -15,7 +15,7 @@ from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
 from codecsleuth.errors import AudioError
 from codecsleuth.evaluation import metrics
-from codecsleuth.evaluation.evaluate import Evaluation, evaluate
+from codecsleuth.evaluation.measure import Evaluation, evaluate
 from codecsleuth.evaluation.metrics import task_metrics
 from codecsleuth.evaluation.scores import ScoreTable, score_items, scores_csv
 from codecsleuth.taxonomy import CLASSES

@@ -18,8 +18,9 @@ import torch
 
 from codecfake import SYSTEMS, UNSEEN, make_codecfake
 from codecsleuth import cli
-from codecsleuth.calibration import LN10, Calibration
-from codecsleuth.inference import Model
+from codecsleuth.arrays import LN10
+from codecsleuth.calibration import Calibration
+from codecsleuth.inference.model import Model
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.weights import WeightsFile, write_weights
 from conftest import ROOT, Outcome

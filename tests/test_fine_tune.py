@@ -21,8 +21,8 @@ from codecsleuth.data.items import read_items
 from codecsleuth.errors import DataError, UsageError, WeightsError
 from codecsleuth.models.batch_norm import BatchNorm
 from codecsleuth.training.distributed import Group
-from codecsleuth.training.fine_tune import FINAL_NAME, FineTuner
-from codecsleuth.training.recipes import from_recipe
+from codecsleuth.training.w2v2_aasist.recipes import from_recipe
+from codecsleuth.training.w2v2_aasist.trainer import FINAL_NAME, FineTuner
 from codecsleuth.weights import read_weights
 from codecsleuth.weights.published import convert
 from codecsleuth.weights.xls_r import pretrained

@@ -15,9 +15,9 @@ import pytest
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
 from codecsleuth.evaluation.document import Report
-from codecsleuth.evaluation.page import evaluation_page, reliability
 from codecsleuth.evaluation.scores import ScoreTable
 from codecsleuth.report.analysis_page import analysis_page, clock
+from codecsleuth.report.evaluation_page import evaluation_page, reliability
 from codecsleuth.taxonomy import CLASSES
 from conftest import Outcome, scored
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from codecsleuth.data.rawboost import ALGORITHMS, RawBoost
+from codecsleuth.augment.rawboost import ALGORITHMS, RawBoost
 from codecsleuth.errors import UsageError
 from conftest import speech_like
 

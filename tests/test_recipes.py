@@ -16,13 +16,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from codecsleuth.augment.rawboost import RawBoost
 from codecsleuth.data.items import Item
-from codecsleuth.data.rawboost import RawBoost
 from codecsleuth.errors import DataError, UsageError
-from codecsleuth.training.batches import Clips, Draw, Requests, read_ahead
 from codecsleuth.training.distributed import Group, share_dropout
-from codecsleuth.training.loss import Objective, TaskWeights
-from codecsleuth.training.recipes import PAPER_CLASSES, from_recipe
+from codecsleuth.training.w2v2_aasist.batches import Clips, Draw, Requests, read_ahead
+from codecsleuth.training.w2v2_aasist.loss import Objective, TaskWeights
+from codecsleuth.training.w2v2_aasist.recipes import PAPER_CLASSES, from_recipe
 from conftest import ROOT, speech_like
 
 
@@ -183,7 +183,7 @@ from pathlib import Path
 
 from codecsleuth.data.items import Item
 from codecsleuth.errors import DataError
-from codecsleuth.training.batches import Clips, read_ahead
+from codecsleuth.training.w2v2_aasist.batches import Clips, read_ahead
 
 item = Item(2, "a.wav", Path(sys.argv[1]), "train", "bonafide", "Real", "Real", "Real")
 clips = Clips([item], lambda clip, rng: os.kill(os.getpid(), signal.SIGKILL))

@@ -13,13 +13,14 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from codecsleuth.audio import Evidence
+from codecsleuth.audio.recording import Evidence
 from codecsleuth.calibration import Calibration
-from codecsleuth.inference import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
+from codecsleuth.inference.model import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
 from codecsleuth.report.document import CSV_COLUMNS, csv_header, csv_line, document, json_line
 from codecsleuth.report.summary import summarize
 from codecsleuth.report.table import render
-from codecsleuth.report.words import VERDICT_WORDS, fold, printable, ratio, shorten, support
+from codecsleuth.report.words import VERDICT_WORDS, ratio, support
+from codecsleuth.text import fold, printable, shorten
 from conftest import ROOT
 
 SCHEMA = json.loads((ROOT / "docs/schema/analysis.schema.json").read_text("utf-8"))

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from codecsleuth.audio import WINDOW_SAMPLES, Evidence
-from codecsleuth.calibration import Calibration, sigmoid
+from codecsleuth.arrays import sigmoid
+from codecsleuth.audio.recording import WINDOW_SAMPLES, Evidence
+from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
-from codecsleuth.inference import Analysis, RawAnswer, WindowLogits, conclude
+from codecsleuth.inference.model import Analysis, RawAnswer, WindowLogits, conclude
 from codecsleuth.models.compact import CompactConfig, CompactNet
 from codecsleuth.taxonomy import CLASSES, FAMILY, family_class
-from codecsleuth.training.calibrate import calibrate, fit_calibration, fit_reliability
+from codecsleuth.training.compact.trainer import family_indices, rarity
+from codecsleuth.training.fitting import calibrate, fit_calibration, fit_reliability
 from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
-from codecsleuth.training.loop import family_indices, rarity
 from conftest import speech_like
 
 FAMILIES = ("DAC", "Mimi", "WavTokenizer")

@@ -19,15 +19,15 @@ from codecsleuth import cli
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import read_items
 from codecsleuth.errors import DataError, UsageError
-from codecsleuth.inference import Model
+from codecsleuth.inference.model import Model
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.taxonomy import CLASSES
-from codecsleuth.training.base import CHECKPOINT_NAME, LOG_NAME
 from codecsleuth.training.checkpoint import read_checkpoint
+from codecsleuth.training.compact.trainer import FINAL_NAME, LEFT_OUT_NAME, Trainer
+from codecsleuth.training.compact.views import ViewMaker, clips_sha256
 from codecsleuth.training.config import TrainingConfig
 from codecsleuth.training.held_out import QUALITY, HeldOut, read_held_out
-from codecsleuth.training.loop import FINAL_NAME, LEFT_OUT_NAME, Trainer
-from codecsleuth.training.views import ViewMaker, clips_sha256
+from codecsleuth.training.run import CHECKPOINT_NAME, LOG_NAME
 from codecsleuth.weights import read_weights
 from conftest import ROOT, speech_like
 
@@ -351,7 +351,7 @@ def test_a_clip_that_cannot_be_read_is_named_with_its_row(
 
 
 def test_nothing_of_training_is_imported_to_analyze() -> None:
-    code = "import sys, codecsleuth.inference, codecsleuth.models.compact;"
+    code = "import sys, codecsleuth.inference.model, codecsleuth.models.compact;"
     code += "print([m for m in sys.modules if 'codecsleuth.training' in m or '.data' in m])"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT

@@ -14,7 +14,8 @@ import soundfile
 
 import published
 from codecsleuth import load_model
-from codecsleuth.calibration import UNFITTED, softmax
+from codecsleuth.arrays import softmax
+from codecsleuth.calibration import UNFITTED
 from codecsleuth.weights import WeightsFile, write_weights
 from codecsleuth.weights.published import class_order, convert
 from conftest import ROOT, Outcome, speech_like

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from codecsleuth.version import __version__
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from codecsleuth.inference import Analysis, Model
+    from codecsleuth.inference.model import Analysis, Model
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "analyze", "load_model"]
 
 
@@ -36,7 +37,7 @@ def load_model(
     Raises:
         WeightsError: no such model, the file is damaged, or it cannot be downloaded.
     """
-    from codecsleuth.inference import Model
+    from codecsleuth.inference.model import Model
 
     return Model.load(name_or_path, device, precision=precision, offline=offline)
 

@@ -8,20 +8,16 @@ codec : bona fide.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from codecsleuth.arrays import LN10, FloatArray, softmax
 from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES
 
 Verdict = Literal["codec", "bona_fide", "inconclusive"]
-FloatArray = NDArray[np.float64]
-
-LN10: Final = math.log(10.0)
 #: The answer on an axis about a codec that is like none the model has met.
 UNKNOWN: Final = "unknown"
 #: What a weights file states in the place of a calibration if nobody has fitted one.
@@ -127,16 +123,3 @@ def familiarity(family_logits: FloatArray) -> FloatArray:
     """
     likeliest: FloatArray = softmax(family_logits).max(axis=-1)
     return likeliest
-
-
-def softmax(scores: FloatArray) -> FloatArray:
-    """Softmax over the last axis."""
-    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    normalised: FloatArray = shifted / shifted.sum(axis=-1, keepdims=True)
-    return normalised
-
-
-def sigmoid(log_odds: FloatArray) -> FloatArray:
-    """Probability of natural log-odds."""
-    probability: FloatArray = 1.0 / (1.0 + np.exp(-log_odds))
-    return probability

@@ -1,4 +1,7 @@
-"""Errors that a user can act on; each message says what is wrong and what to do."""
+"""Errors that a user can act on; each message says what is wrong and what to do.
+
+They survive pickling, so that an engine may pass them between processes and machines.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,20 @@ class CodecsleuthError(Exception):
 
 
 class AudioError(CodecsleuthError):
-    """An audio file cannot be analysed.
+    """A recording cannot be analysed.
 
     Attributes:
         kind: a short stable word for machines, such as ``"truncated"`` or ``"silent"``.
     """
 
     def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
+        # Both in `args`: that is what pickling makes the error anew from.
+        super().__init__(kind, message)
         self.kind = kind
+
+    def __str__(self) -> str:
+        """The message alone."""
+        return str(self.args[1])
 
 
 class DataError(CodecsleuthError):
@@ -28,4 +36,4 @@ class WeightsError(CodecsleuthError):
 
 
 class UsageError(CodecsleuthError):
-    """Options that do not go together."""
+    """Options that do not go together, a model that does not exist, a device that is not there."""

@@ -29,6 +29,13 @@ TASKS: Final[tuple[str, ...]] = tuple(CLASSES)
 FAMILY: Final = "FAMILY"
 #: The three taxonomy tasks; each has ``Real`` as class 0.
 AXES: Final[tuple[str, ...]] = ("VQ", "AUX", "DEC")
+#: The paper's nine kinds of model and the tasks of each, in the order of the network's answer.
+KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    **{f"S_{task}": (task,) for task in TASKS},
+    **{f"D_{axis}": ("BIN", axis) for axis in AXES},
+    "M1": TASKS,
+    "M2": AXES,
+}
 BIN_CODEC: Final = CLASSES["BIN"].index("codec")
 BIN_BONA_FIDE: Final = CLASSES["BIN"].index("bona fide")
 

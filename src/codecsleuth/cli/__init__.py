@@ -13,8 +13,8 @@ from typing import Annotated, Final
 
 import typer
 
-from codecsleuth import __version__
 from codecsleuth.errors import CodecsleuthError, UsageError
+from codecsleuth.version import __version__
 
 COMMANDS: Final = ("analyze", "evaluate", "train", "weights", "data", "taxonomy")
 

@@ -17,9 +17,9 @@ from codecsleuth.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from codecsleuth.audio.files import Found
     from codecsleuth.cli.output import Output
-    from codecsleuth.files import Found
-    from codecsleuth.inference import Analysis, FileError, Model
+    from codecsleuth.inference.model import Analysis, FileError, Model
 
     Result = Analysis | FileError
 
@@ -153,15 +153,15 @@ def available_cores() -> int:
 def load_model(name: str, device: str, precision: str, offline: bool) -> Model:
     """Load a model as the options say; what is downloaded is announced on stderr."""
     from codecsleuth.cli.output import tell
-    from codecsleuth.inference import Model
+    from codecsleuth.inference.model import Model
 
     return Model.load(name, device, precision=precision, offline=offline, announce=tell)
 
 
 def run(request: Request, target: Output, page: Output | None = None) -> int:
     """Analyse, report and return the exit status."""
-    from codecsleuth.files import find_files
-    from codecsleuth.inference import Analysis
+    from codecsleuth.audio.files import find_files
+    from codecsleuth.inference.model import Analysis
 
     model = load_model(request.model, request.device, request.precision, request.offline)
     found = find_files(request.paths)
@@ -179,7 +179,7 @@ def run(request: Request, target: Output, page: Output | None = None) -> int:
 
 def _answers(model: Model, found: Found, request: Request) -> Iterator[Result]:
     """Answers in the order of the paths, with those that lead to no file in their places."""
-    from codecsleuth.inference import FileError, analyze_files
+    from codecsleuth.inference.model import FileError, analyze_files
 
     readable = [path for path in found.paths if path not in found.problems]
     answers = analyze_files(model, readable, workers=request.workers, batch_size=request.batch_size)
@@ -214,8 +214,8 @@ def _with_progress(results: Iterator[Result], total: int, request: Request) -> I
 def _complain_of(result: Result, console: Console) -> None:
     from rich.text import Text
 
-    from codecsleuth.inference import FileError
-    from codecsleuth.report.words import printable
+    from codecsleuth.inference.model import FileError
+    from codecsleuth.text import printable
 
     if isinstance(result, FileError):
         line = f"codecsleuth: {printable(result.path)}: {printable(result.message)}"

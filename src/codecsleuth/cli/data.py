@@ -13,8 +13,8 @@ import typer
 from codecsleuth.errors import UsageError
 
 if TYPE_CHECKING:
+    from codecsleuth.data.codecfake.unpack import Advance
     from codecsleuth.data.items import ItemTable
-    from codecsleuth.data.unpack import Advance
 
 DATA_SETS: Final = ("codecfake+",)
 
@@ -45,7 +45,7 @@ def fetch_data(
     CoRS is about 101 GB to download, CoSG 0.24 GB. After an interruption the same command goes on.
     """
     from codecsleuth.cli.output import tell
-    from codecsleuth.data.fetch import SUBSETS, fetch_codecfake
+    from codecsleuth.data.codecfake.fetch import SUBSETS, fetch_codecfake
 
     if name.casefold() not in DATA_SETS:
         raise UsageError(f"no data set named {name!r}; there are: {', '.join(DATA_SETS)}")

@@ -243,7 +243,7 @@ def _score(job: Job, computing: Computing) -> Scored:
 
 def _answer(report: Report, as_json: bool, target: Output, page: Output | None) -> None:
     if page is not None:
-        from codecsleuth.evaluation.page import evaluation_page
+        from codecsleuth.report.evaluation_page import evaluation_page
 
         page.write(evaluation_page(report))
         page.close()
@@ -271,7 +271,7 @@ def _complain_of(unreadable: Iterable[Unreadable]) -> None:
 
 
 def _say(lines: Iterable[str]) -> None:
-    from codecsleuth.report.words import printable
+    from codecsleuth.text import printable
 
     for line in lines:
         typer.echo(printable(line), err=True)
@@ -281,7 +281,7 @@ def _as_text(report: Report, target: Output) -> str:
     """Plain text of 80 columns for a file; for stdout, what the terminal can show."""
     from rich.console import Console
 
-    from codecsleuth.evaluation.tables import render
+    from codecsleuth.report.evaluation_tables import render
 
     console = Console(highlight=False)
     if target.path is not None:

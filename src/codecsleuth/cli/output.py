@@ -68,7 +68,7 @@ class Output:
         Raises:
             UsageError: it cannot be written after all.
         """
-        from codecsleuth.weights import write_atomically
+        from codecsleuth.storage import write_atomically
 
         if self.path is None:
             return

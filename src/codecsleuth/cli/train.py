@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from codecsleuth.data.items import ItemTable
-    from codecsleuth.training.base import Progress, Run
-    from codecsleuth.training.recipes import FineTuneConfig
-    from codecsleuth.training.views import ViewMaker
+    from codecsleuth.training.compact.views import ViewMaker
+    from codecsleuth.training.run import Progress, Run
+    from codecsleuth.training.w2v2_aasist.recipes import FineTuneConfig
 
 ARCHITECTURES: Final = ("compact", "w2v2-aasist")
 
@@ -175,11 +175,11 @@ def _train_compact(
     from rich.console import Console
 
     from codecsleuth.models.compact import CompactConfig
+    from codecsleuth.training.compact.trainer import Trainer
+    from codecsleuth.training.compact.views import ViewMaker, clips_sha256
     from codecsleuth.training.config import TrainingConfig
     from codecsleuth.training.distributed import started_processes
     from codecsleuth.training.held_out import read_held_out
-    from codecsleuth.training.loop import Trainer
-    from codecsleuth.training.views import ViewMaker, clips_sha256
 
     if started_processes() > 1:
         raise UsageError("--model compact is trained in one process; leave torchrun out")
@@ -197,9 +197,9 @@ def _train_compact(
 def _from_recipe(
     table: ItemTable, recipe: str, rawboost: int | None, settings: dict[str, Any]
 ) -> FineTuneConfig:
-    from codecsleuth.data.rawboost import RawBoost
-    from codecsleuth.training.base import rows_of
-    from codecsleuth.training.recipes import from_recipe
+    from codecsleuth.augment.rawboost import RawBoost
+    from codecsleuth.training.run import rows_of
+    from codecsleuth.training.w2v2_aasist.recipes import from_recipe
 
     if rawboost is not None:
         settings["augmentation"] = RawBoost(rawboost)
@@ -220,9 +220,9 @@ def _fine_tune(
     from rich.console import Console
 
     from codecsleuth.cli.output import tell
-    from codecsleuth.inference import pick_device
+    from codecsleuth.inference.model import pick_device
     from codecsleuth.training.distributed import joined
-    from codecsleuth.training.fine_tune import FineTuner
+    from codecsleuth.training.w2v2_aasist.trainer import FineTuner
     from codecsleuth.weights.xls_r import pretrained
 
     place = pick_device(device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from codecsleuth.data.codecfake import FOLDER, absent_message, find_codecfake, read_codecfake
+from codecsleuth.data.codecfake.reader import FOLDER, absent_message, find_codecfake, read_codecfake
 from codecsleuth.data.items import TABLE, ItemTable, read_items
 from codecsleuth.errors import DataError, UsageError
 
@@ -25,7 +25,7 @@ def read_data(
 
     Args:
         folder: with an ``items.csv``, all of which is read; or CodecFake+, or the folder that
-            holds it, of which sets are read as `codecsleuth.data.codecfake.read_codecfake` has it.
+            holds it, of which sets are read as `read_codecfake` has it.
         protocols: lists of CodecFake+.
         splits: sets of CodecFake+.
         allow_missing: leave clips out whose audio is not there (they are listed in ``missing``).

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from codecsleuth import __version__
 from codecsleuth.errors import DataError
-from codecsleuth.evaluation.evaluate import Evaluation, Judged, evaluate_judged
+from codecsleuth.evaluation.measure import Evaluation, Judged, evaluate_judged
 from codecsleuth.evaluation.scores import Scored
-from codecsleuth.report.words import text
+from codecsleuth.text import valid_unicode
+from codecsleuth.version import __version__
 
 SCHEMA: Final = "codecsleuth/evaluation/1"
 
@@ -90,7 +90,7 @@ class Report:
         ]
 
     def _file_names(self) -> list[str]:
-        return [text(str(path)) for path in self.files] or [
+        return [valid_unicode(str(path)) for path in self.files] or [
             str(n + 1) for n in range(len(self.runs))
         ]
 

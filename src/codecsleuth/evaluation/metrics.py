@@ -15,7 +15,8 @@ from typing import Final, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.calibration import Calibration, sigmoid
+from codecsleuth.arrays import sigmoid
+from codecsleuth.calibration import Calibration
 from codecsleuth.taxonomy import BIN_BONA_FIDE, BIN_CODEC
 
 FloatArray = NDArray[np.float64]

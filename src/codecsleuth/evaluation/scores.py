@@ -27,7 +27,7 @@ from codecsleuth.taxonomy import AXES, CLASSES
 
 if TYPE_CHECKING:
     from codecsleuth.evaluation.selection import Selection
-    from codecsleuth.inference import Model
+    from codecsleuth.inference.model import Model
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -55,7 +55,7 @@ _ITEM_COLUMNS: Final = (
 
 
 class Scorer(Protocol):
-    """What scoring needs of a model; `codecsleuth.inference.Model` is one."""
+    """What scoring needs of a model; `codecsleuth.inference.model.Model` is one."""
 
     def logits(self, audio: Path) -> Mapping[str, NDArray[np.floating]]:
         """Raw logits ``(classes,)`` per task, aggregated over the file.

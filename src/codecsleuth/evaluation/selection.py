@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from codecsleuth.data.items import Item, ItemTable, fold_sources
 from codecsleuth.errors import DataError, UsageError
-from codecsleuth.report.words import text
+from codecsleuth.text import valid_unicode
 
 DEFAULT_SPLIT: Final = "dev"
 _NAMED: Final = 3
@@ -50,11 +50,13 @@ class Selection:
     def facts(self) -> dict[str, Any]:
         """Which clips of which data; plain values for JSON."""
         return {
-            "folder": text(str(self.table.folder)),
+            "folder": valid_unicode(str(self.table.folder)),
             "table_sha256": self.table.sha256,
-            "protocol_sha256": {text(name): sha for name, sha in self.table.protocols.items()},
+            "protocol_sha256": {
+                valid_unicode(name): sha for name, sha in self.table.protocols.items()
+            },
             "revision": self.table.revision or None,
-            "notes": [text(note) for note in self.table.notes],
+            "notes": [valid_unicode(note) for note in self.table.notes],
             "description": self.describe(),
             "split": self.split,
             "sources": None if self.sources is None else list(self.sources),

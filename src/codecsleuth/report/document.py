@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from codecsleuth import __version__, audio
-from codecsleuth.inference import Analysis, AxisAnswer, FileError, Model
+from codecsleuth.audio import recording as audio
+from codecsleuth.inference.model import Analysis, AxisAnswer, FileError, Model
 from codecsleuth.report.summary import Summary
-from codecsleuth.report.words import text
+from codecsleuth.text import valid_unicode
+from codecsleuth.version import __version__
 
 SCHEMA: Final = "codecsleuth/analysis/1"
 _PROBABILITY_DIGITS: Final = 6
@@ -52,10 +53,10 @@ CSV_COLUMNS: Final = (
 def entry(result: Result) -> dict[str, Any]:
     """One element of ``results``."""
     if isinstance(result, FileError):
-        error = {"kind": result.kind, "message": text(result.message)}
-        return {"path": text(result.path), "status": "error", "error": error}
+        error = {"kind": result.kind, "message": valid_unicode(result.message)}
+        return {"path": valid_unicode(result.path), "status": "error", "error": error}
     return {
-        "path": text(result.path),
+        "path": valid_unicode(result.path),
         "status": "ok",
         "evidence": asdict(result.evidence),
         "verdict": result.verdict,

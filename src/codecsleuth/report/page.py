@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from codecsleuth.report.words import printable
+from codecsleuth.text import printable
 
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("codecsleuth.report"),

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from codecsleuth.inference import Analysis, FileError
-from codecsleuth.report.words import text
+from codecsleuth.inference.model import Analysis, FileError
+from codecsleuth.text import valid_unicode
 
 COUNTED: Final = ("codec", "bona_fide", "inconclusive", "error")
 
@@ -30,7 +30,9 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        folders = [{"path": text(path), **_totals(n)} for path, n in self.directories.items()]
+        folders = [
+            {"path": valid_unicode(path), **_totals(n)} for path, n in self.directories.items()
+        ]
         return {**_totals(self.counts), "left_out": dict(self.left_out), "directories": folders}
 
 

@@ -11,19 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from codecsleuth.calibration import UNKNOWN
-from codecsleuth.inference import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
+from codecsleuth.inference.model import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
 from codecsleuth.report.summary import Summary, outcome
 from codecsleuth.report.words import (
     AXIS_TITLES,
     DISCLAIMER,
     VERDICT_WORDS,
-    fold,
-    printable,
     probability,
     ratio,
-    shorten,
     support,
 )
+from codecsleuth.text import fold, printable, shorten
 
 _STYLES: Final = {
     "codec": "bold yellow",

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from codecsleuth.errors import WeightsError
-from codecsleuth.weights.store import replacing
+from codecsleuth.storage import replacing
 
 _KEY: Final = "codecsleuth-checkpoint"
 State = dict[str, Tensor]

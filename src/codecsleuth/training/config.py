@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Final
 
-from codecsleuth.data.augment import Augmentation
+from codecsleuth.augment.chain import Augmentation
 from codecsleuth.errors import UsageError
-from codecsleuth.taxonomy import AXES
-from codecsleuth.weights.published import KINDS
+from codecsleuth.taxonomy import AXES, KINDS
 
 _COUNTS: Final = ("steps", "batch_size", "evaluate_every", "checkpoint_every")
 

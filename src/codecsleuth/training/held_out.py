@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from codecsleuth.calibration import FloatArray
+from codecsleuth.arrays import FloatArray
 from codecsleuth.errors import DataError
-from codecsleuth.weights.store import replacing
+from codecsleuth.storage import replacing
 
 #: Measured qualities of the recording, beside the logits per task.
 QUALITY: Final = "QUALITY"

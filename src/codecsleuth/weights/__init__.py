@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from codecsleuth.errors import WeightsError
-from codecsleuth.weights.store import WeightsFile, read_weights, write_atomically, write_weights
+from codecsleuth.weights.store import WeightsFile, read_weights, write_weights
 
 __all__ = [
     "DEFAULT_MODEL",
     "WeightsFile",
     "find_weights",
     "read_weights",
-    "write_atomically",
     "write_weights",
 ]
 

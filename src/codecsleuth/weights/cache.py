@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from codecsleuth.errors import WeightsError
-from codecsleuth.weights.store import WeightsFile, sha256_of, write_atomically, write_weights
+from codecsleuth.storage import sha256_of, write_atomically
+from codecsleuth.weights.store import WeightsFile, write_weights
 
 HOME_VARIABLE: Final = "CODECSLEUTH_HOME"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")

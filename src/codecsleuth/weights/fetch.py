@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from codecsleuth import hub
 from codecsleuth.calibration import UNFITTED
 from codecsleuth.errors import UsageError, WeightsError
-from codecsleuth.hub import Announce, Declared, HubFile, silent
-from codecsleuth.weights import DEFAULT_MODEL, cache
+from codecsleuth.storage import sha256_of
+from codecsleuth.weights import DEFAULT_MODEL, cache, hub
+from codecsleuth.weights.hub import Announce, Declared, HubFile, silent
 from codecsleuth.weights.published import Converted, class_order, read_checkpoint
 from codecsleuth.weights.registry import Published, registry
-from codecsleuth.weights.store import WeightsFile, sha256_of
+from codecsleuth.weights.store import WeightsFile
 
 ARCHITECTURE: Final = "w2v2-aasist"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from codecsleuth.errors import WeightsError
-from codecsleuth.taxonomy import AXES, CLASSES, TASKS
+from codecsleuth.taxonomy import CLASSES, KINDS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from codecsleuth.models.w2v2_aasist import W2V2AasistConfig
 
     State = dict[str, Tensor]
-
-#: The paper's nine kinds of model and the tasks of each, in the order of the network's answer.
-KINDS: Final[Mapping[str, tuple[str, ...]]] = {
-    **{f"S_{task}": (task,) for task in TASKS},
-    **{f"D_{axis}": ("BIN", axis) for axis in AXES},
-    "M1": TASKS,
-    "M2": AXES,
-}
 
 _BRANCHES: Final = {
     "BIN": "binary_branch",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from codecsleuth.weights.published import KINDS
+from codecsleuth.taxonomy import KINDS
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from codecsleuth.errors import WeightsError
+from codecsleuth.storage import replacing, sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,54 +97,5 @@ def write_weights(path: Path, weights: WeightsFile) -> None:
         save_file(tensors, temporary, {METADATA_KEY: json.dumps(described, sort_keys=True)})
 
 
-def sha256_of(path: Path) -> str:
-    """Hash of a file of any size."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file by new content in one step, so that no reader sees half of it."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to, which takes its place at the end if all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _flush_to_disk(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        _flush_folder(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Let the new name last through a loss of power, where folders can be flushed."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-
-
 def _is_checkpoint(path: Path) -> bool:
     return path.suffix in {".pth", ".pt", ".ckpt", ".bin"}
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from codecsleuth.errors import WeightsError
-from codecsleuth.hub import silent
 from codecsleuth.weights import cache
 from codecsleuth.weights.fetch import obtain
+from codecsleuth.weights.hub import silent
 from codecsleuth.weights.published import load_state
 from codecsleuth.weights.registry import Published
 from codecsleuth.weights.store import WeightsFile, read_weights

@@ -22,18 +22,22 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.audio import Evidence, Recording, Samples, Window, array_recording, open_recording
+from codecsleuth.arrays import LN10, FloatArray, sigmoid, softmax
+from codecsleuth.audio.recording import (
+    Evidence,
+    Recording,
+    Samples,
+    Window,
+    array_recording,
+    open_recording,
+)
 from codecsleuth.calibration import (
-    LN10,
     UNFITTED,
     UNKNOWN,
     Calibration,
-    FloatArray,
     Verdict,
     bin_from_axes,
     familiarity,
-    sigmoid,
-    softmax,
 )
 from codecsleuth.errors import AudioError, WeightsError
 from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES, FAMILY, family_class
@@ -213,7 +217,7 @@ class Model:
         Raises:
             WeightsError: no such model, it is damaged, or the device is not there.
         """
-        from codecsleuth.precision import prepare
+        from codecsleuth.inference.compute import prepare
         from codecsleuth.weights import find_weights, read_weights
 
         place = pick_device(device)

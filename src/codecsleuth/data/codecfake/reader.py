@@ -21,9 +21,8 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from codecsleuth.data.clips import AUDIO_FOLDERS, RIGHT_SPELLING, Clips
-from codecsleuth.data.items import BONA_FIDE, SPLITS, SPOOF, Item, ItemTable, missing_message
-from codecsleuth.data.protocols import (
+from codecsleuth.data.codecfake.clips import AUDIO_FOLDERS, RIGHT_SPELLING, Clips
+from codecsleuth.data.codecfake.protocols import (
     UNKNOWN,
     Classes,
     Protocol,
@@ -32,6 +31,7 @@ from codecsleuth.data.protocols import (
     parse_clip,
     read_protocol,
 )
+from codecsleuth.data.items import BONA_FIDE, SPLITS, SPOOF, Item, ItemTable, missing_message
 from codecsleuth.errors import DataError, UsageError
 from codecsleuth.taxonomy import AXES, CLASSES, find_entries
 

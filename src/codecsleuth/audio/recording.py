@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.containers import check_complete, mp3_surplus, unsupported_container
+from codecsleuth.audio.containers import check_complete, mp3_surplus, unsupported_container
 from codecsleuth.errors import AudioError
 
 if TYPE_CHECKING:

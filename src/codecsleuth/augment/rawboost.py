@@ -15,8 +15,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from codecsleuth.audio import SAMPLE_RATE
-from codecsleuth.data.augment import Waveform
+from codecsleuth.audio.recording import SAMPLE_RATE
+from codecsleuth.augment.chain import Waveform
 from codecsleuth.errors import UsageError
 
 _PARALLEL: Final = 8

@@ -18,20 +18,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from codecsleuth import __version__
 from codecsleuth.calibration import bin_from_axes
 from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
 from codecsleuth.errors import DataError, UsageError, WeightsError
 from codecsleuth.models.w2v2_aasist import FrontEndConfig, W2V2Aasist, W2V2AasistConfig
 from codecsleuth.taxonomy import AXES, TASKS
-from codecsleuth.training.base import Logits, Rows, Run, dev_metrics, one_cycle
-from codecsleuth.training.batches import Clips, Draw, Requests, read_ahead
-from codecsleuth.training.calibrate import fit_calibration
 from codecsleuth.training.checkpoint import Checkpoint, State
 from codecsleuth.training.distributed import Group, share_dropout
-from codecsleuth.training.loss import Objective, TaskWeights
-from codecsleuth.training.recipes import FineTuneConfig
+from codecsleuth.training.fitting import fit_calibration
+from codecsleuth.training.run import Logits, Rows, Run, dev_metrics, one_cycle
+from codecsleuth.training.w2v2_aasist.batches import Clips, Draw, Requests, read_ahead
+from codecsleuth.training.w2v2_aasist.loss import Objective, TaskWeights
+from codecsleuth.training.w2v2_aasist.recipes import FineTuneConfig
+from codecsleuth.version import __version__
 from codecsleuth.weights import WeightsFile, write_weights
 from codecsleuth.weights.published import class_order
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from codecsleuth.calibration import Calibration, FloatArray, sigmoid
+from codecsleuth.arrays import FloatArray, sigmoid
+from codecsleuth.calibration import Calibration
 from codecsleuth.models.compact import Reliability
 from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC
 from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut

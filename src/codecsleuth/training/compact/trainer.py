@@ -15,19 +15,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from codecsleuth import __version__
-from codecsleuth.calibration import FloatArray, familiarity
+from codecsleuth.arrays import FloatArray
+from codecsleuth.calibration import familiarity
 from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
 from codecsleuth.models.compact import CompactConfig, CompactNet, split_blocks
 from codecsleuth.taxonomy import AXES, CLASSES, FAMILY, find_family
-from codecsleuth.training.base import Run, dev_metrics, one_cycle
-from codecsleuth.training.calibrate import calibrate
 from codecsleuth.training.checkpoint import Checkpoint, State
+from codecsleuth.training.compact.views import Features, ViewMaker, clips_sha256
 from codecsleuth.training.config import TrainingConfig
+from codecsleuth.training.fitting import calibrate
 from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
-from codecsleuth.training.loss import Mix, masked_cross_entropy
-from codecsleuth.training.views import Features, ViewMaker, clips_sha256
+from codecsleuth.training.run import Run, dev_metrics, one_cycle
+from codecsleuth.training.w2v2_aasist.loss import Mix, masked_cross_entropy
+from codecsleuth.version import __version__
 from codecsleuth.weights import WeightsFile, write_weights
 
 FINAL_NAME: Final = "compact.safetensors"

@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from codecsleuth import hub
-from codecsleuth.data.codecfake import ARCHIVES, LABEL_FILES, MARKER, REPOSITORY
-from codecsleuth.data.unpack import Advance, unpack
+from codecsleuth.data.codecfake.reader import ARCHIVES, LABEL_FILES, MARKER, REPOSITORY
+from codecsleuth.data.codecfake.unpack import Advance, unpack
 from codecsleuth.errors import DataError
-from codecsleuth.hub import Announce, Declared, HubFile, silent
-from codecsleuth.weights import write_atomically
+from codecsleuth.storage import write_atomically
+from codecsleuth.weights import hub
+from codecsleuth.weights.hub import Announce, Declared, HubFile, silent
 
 #: No commit is stated anywhere; the one met first is kept to until all is there.
 REVISION: Final = "main"

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from codecsleuth.calibration import LN10, sigmoid
+from codecsleuth.arrays import LN10, sigmoid
 from codecsleuth.evaluation import metrics
 from codecsleuth.evaluation.document import Report
-from codecsleuth.evaluation.evaluate import Evaluation, Judged, TaskResult
-from codecsleuth.evaluation.tables import FIGURE_WORDS, NOTES, number
+from codecsleuth.evaluation.measure import Evaluation, Judged, TaskResult
+from codecsleuth.report.evaluation_tables import FIGURE_WORDS, NOTES, number
 from codecsleuth.report.page import render_page
 from codecsleuth.report.plots import Axis, Plot
 from codecsleuth.taxonomy import AXES

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
-from codecsleuth import __version__
 from codecsleuth.errors import CodecsleuthError
+from codecsleuth.version import __version__
 
 Announce = Callable[[str], None]
 SHA256: Final = re.compile(r"[0-9a-f]{64}")

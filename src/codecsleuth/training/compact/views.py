@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codecsleuth.audio import WINDOW_SAMPLES, Samples, open_recording
-from codecsleuth.data import augment
-from codecsleuth.data.augment import Augmentation
+from codecsleuth.audio.recording import WINDOW_SAMPLES, Samples, open_recording
+from codecsleuth.augment import chain as augment
+from codecsleuth.augment.chain import Augmentation
 from codecsleuth.data.items import Item, ItemTable
 from codecsleuth.errors import AudioError, DataError
 from codecsleuth.models import front_end

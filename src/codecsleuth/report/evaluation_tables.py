@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from codecsleuth.evaluation.document import Report
-from codecsleuth.evaluation.evaluate import Evaluation, Figure, Figures, Part, TaskResult
-from codecsleuth.report.words import VERDICT_WORDS, printable, shorten
+from codecsleuth.evaluation.measure import Evaluation, Figure, Figures, Part, TaskResult
+from codecsleuth.report.words import VERDICT_WORDS
 from codecsleuth.taxonomy import AXES
+from codecsleuth.text import printable, shorten
 
 Column = tuple[str, Callable[[Part], str]]
 

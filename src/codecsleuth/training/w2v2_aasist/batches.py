@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from codecsleuth.audio import WINDOW_SAMPLES, Samples
+from codecsleuth.audio.recording import WINDOW_SAMPLES, Samples
 from codecsleuth.data.items import Item
 from codecsleuth.errors import DataError
-from codecsleuth.training.views import read_clip
+from codecsleuth.training.compact.views import read_clip
 
 Rows = NDArray[np.int64]
 #: Row of a clip in the table, and the seed of its augmentation; None for the clip as it is.

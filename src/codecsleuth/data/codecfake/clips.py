@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from codecsleuth.data.protocols import is_system
+from codecsleuth.data.codecfake.protocols import is_system
 
 AUTHORS_CORS: Final = "all_data_16k"
 AUTHORS_COSG: Final = "SLMdemos_16k"

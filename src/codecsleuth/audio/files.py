@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from codecsleuth.containers import looks_like_audio
+from codecsleuth.audio.containers import looks_like_audio
 from codecsleuth.errors import AudioError
 
 #: Names that promise audio; those that cannot be decoded get an error entry, not silence.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from codecsleuth.data.augment import Augmentation
-from codecsleuth.data.rawboost import RawBoost
+from codecsleuth.augment.chain import Augmentation
+from codecsleuth.augment.rawboost import RawBoost
 from codecsleuth.errors import DataError, UsageError
 from codecsleuth.training.config import RunConfig
 

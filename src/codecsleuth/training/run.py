@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codecsleuth.calibration import FloatArray
+from codecsleuth.arrays import FloatArray
 from codecsleuth.data.items import Item, ItemTable
 from codecsleuth.errors import DataError, UsageError
 from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.storage import write_atomically
 from codecsleuth.training.checkpoint import (
     Checkpoint,
     State,
@@ -29,10 +30,9 @@ from codecsleuth.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from codecsleuth.training.compact.views import clips_sha256
 from codecsleuth.training.config import RunConfig
 from codecsleuth.training.distributed import Group
-from codecsleuth.training.views import clips_sha256
-from codecsleuth.weights.store import write_atomically
 
 CHECKPOINT_NAME: Final = "checkpoint.safetensors"
 LOG_NAME: Final = "log.jsonl"

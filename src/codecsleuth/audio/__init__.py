@@ -1,0 +1,1 @@
+"""Recordings: finding, decoding, measuring, cutting into windows."""

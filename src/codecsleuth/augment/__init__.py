@@ -1,0 +1,1 @@
+"""What happens to a recording after a codec: channels, rooms, noise, RawBoost."""

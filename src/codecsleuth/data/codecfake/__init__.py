@@ -1,0 +1,1 @@
+"""CodecFake+: its lists, layouts and download."""

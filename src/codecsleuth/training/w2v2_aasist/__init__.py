@@ -1,0 +1,1 @@
+"""Fine-tuning of W2V2-AASIST."""
