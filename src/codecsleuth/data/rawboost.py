@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from codecsleuth.audio import SAMPLE_RATE
-from codecsleuth.data.augment import Waveform
+from codecsleuth.data.channels import Waveform
 from codecsleuth.errors import UsageError
 
 _PARALLEL: Final = 8

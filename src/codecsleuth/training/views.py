@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from codecsleuth.audio import WINDOW_SAMPLES, Samples, open_recording
-from codecsleuth.data import augment
+from codecsleuth.data import augment, channels
 from codecsleuth.data.augment import Augmentation
 from codecsleuth.data.items import Item, ItemTable
 from codecsleuth.errors import AudioError, DataError
@@ -56,7 +56,8 @@ class ViewMaker:
         """File of a rendered view; its name changes with all that its content follows from."""
         described: list[object] = [self.data_sha256, _code_sha256(front_end)]
         if view:
-            described += [asdict(self.augmentation), _code_sha256(augment), self.seed]
+            code = [_code_sha256(module) for module in (augment, channels)]
+            described += [asdict(self.augmentation), *code, self.seed]
         key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
         return self.folder / f"view-{view:03d}-{key}.npy"
 
