@@ -19,7 +19,7 @@ from codecsleuth.evaluation.scores import ScoreTable
 from codecsleuth.report.analysis_page import analysis_page, clock
 from codecsleuth.report.evaluation_page import evaluation_page, reliability
 from codecsleuth.taxonomy import CLASSES
-from conftest import Outcome, scored
+from conftest import Outcome, score_file
 
 HOSTILE = (
     "<script>alert(1)</script>.wav",
@@ -214,7 +214,7 @@ def test_times_are_written_as_people_do() -> None:
     assert [clock(s) for s in (0, 4.04, 59.96, 3723)] == ["0:00", "0:04", "1:00", "1:02:03"]
 
 
-def judged_table(names: tuple[str, ...] = (), tasks: tuple[str, ...] = tuple(CLASSES)) -> Any:
+def labelled_scores(names: tuple[str, ...] = (), tasks: tuple[str, ...] = tuple(CLASSES)) -> Any:
     generator = np.random.default_rng(3)
     items = []
     for number in range(40):
@@ -229,7 +229,7 @@ def judged_table(names: tuple[str, ...] = (), tasks: tuple[str, ...] = tuple(CLA
 
 
 def test_the_page_of_an_evaluation_shows_figures_plots_and_parts() -> None:
-    report = Report((scored(judged_table(("A", "B"))),), 50, 0)
+    report = Report((score_file(labelled_scores(("A", "B"))),), 50, 0)
     page = evaluation_page(report)
     read = is_self_contained(page)
     for words in (
@@ -239,29 +239,29 @@ def test_the_page_of_an_evaluation_shows_figures_plots_and_parts() -> None:
     ):
         assert words in read.text, words
     assert page.count('<span class="bar') > 5
-    assert page == evaluation_page(Report((scored(judged_table(("A", "B"))),), 50, 0))
+    assert page == evaluation_page(Report((score_file(labelled_scores(("A", "B"))),), 50, 0))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_codec_or_source_cannot_take_the_page_over(name: str) -> None:
-    run = scored(judged_table((name, "B")), folder=name, description=name)
+    run = score_file(labelled_scores((name, "B")), folder=name, description=name)
     page = evaluation_page(Report((run,), 0, 0, (Path(name),)))
     assert name.replace("\u202e", "\\u202e") in is_self_contained(page).text
     assert "\u202e" not in page
 
 
 def test_the_page_of_a_model_without_detection_or_of_one_label() -> None:
-    axes = ScoreTable(*vars(judged_table(tasks=("VQ", "DEC"))).values())
-    text = is_self_contained(evaluation_page(Report((scored(axes),), 0, 0))).text
+    axes = ScoreTable(*vars(labelled_scores(tasks=("VQ", "DEC"))).values())
+    text = is_self_contained(evaluation_page(Report((score_file(axes),), 0, 0))).text
     assert "Detection error" not in text and "Reliability of VQ" in text
-    whole = judged_table()
+    whole = labelled_scores()
     real = ScoreTable(whole.items[::2], {t: v[::2] for t, v in whole.logits.items()})
-    text = is_self_contained(evaluation_page(Report((scored(real),), 10, 0))).text
+    text = is_self_contained(evaluation_page(Report((score_file(real),), 10, 0))).text
     assert "no clips of codec" in text and "Detection error" not in text
 
 
 def test_the_curve_passes_through_the_equal_error_rate() -> None:
-    report = Report((scored(judged_table(), Calibration()),), 0, 0)
+    report = Report((score_file(labelled_scores(), Calibration()),), 0, 0)
     eer = report.evaluation.tasks["BIN"].figures["eer"].value
     page = evaluation_page(report)
     (dot,) = re.findall(r'<circle class="ink" cx="([\d.]+)" cy="([\d.]+)"', page)

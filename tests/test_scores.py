@@ -15,9 +15,10 @@ from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
 from codecsleuth.errors import DataError
 from codecsleuth.evaluation.document import Report, Spread
-from codecsleuth.evaluation.scores import Scored, ScoreTable, read_scored, scores_csv
+from codecsleuth.evaluation.score_file import ScoreFile, read_score_file
+from codecsleuth.evaluation.scores import ScoreTable
 from codecsleuth.taxonomy import CLASSES
-from conftest import scored
+from conftest import score_file
 
 NAMES = ("a.wav", 'com,ma "quoted".wav', "line\nbreak\r.wav", "# not a header.wav", "ünï\u2028.wav")
 
@@ -41,8 +42,8 @@ def table(names: tuple[str, ...] = NAMES, seed: int = 0) -> ScoreTable:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    def make(content: str | Scored, name: str = "scores.csv") -> Path:
-        text = content if isinstance(content, str) else scores_csv(content)
+    def make(content: str | ScoreFile, name: str = "scores.csv") -> Path:
+        text = content if isinstance(content, str) else content.to_csv()
         (tmp_path / name).write_bytes(text.encode("utf-8"))
         return tmp_path / name
 
@@ -50,21 +51,23 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_what_was_written_is_read_to_the_last_bit(write: Callable[..., Path]) -> None:
-    before = scored(table(), Calibration(bin_scale=1 / 3, bin_bias=0.1))
+    before = score_file(table(), Calibration(bin_scale=1 / 3, bin_bias=0.1))
     bad = {"path": "x.wav", "row": 9, "kind": "silent", "message": "silence\nthroughout"}
-    origin = replace(before.origin, missing=("gone.wav",), unreadable=(bad,), notes=("a note",))
-    before = replace(before, origin=origin)
-    after = read_scored(write(before))
-    assert after.origin == before.origin
+    provenance = replace(
+        before.provenance, missing=("gone.wav",), unreadable=(bad,), notes=("a note",)
+    )
+    before = replace(before, provenance=provenance)
+    after = read_score_file(write(before))
+    assert after.provenance == before.provenance
     assert after.scores.items == before.scores.items
     assert all((after.scores.logits[t] == before.scores.logits[t]).all() for t in CLASSES)
-    assert scores_csv(after) == scores_csv(before)
+    assert after.to_csv() == before.to_csv()
 
 
 def test_the_header_names_data_model_trials_and_skipped(write: Callable[..., Path]) -> None:
-    run = scored(table(), protocol_sha256={"CoSG_ALL.txt": "c" * 64})
-    run = replace(run, origin=replace(run.origin, missing=("gone.wav",)))
-    lines = scores_csv(run).partition("\npath,")[0].split("\n")
+    run = score_file(table(), protocol_sha256={"CoSG_ALL.txt": "c" * 64})
+    run = replace(run, provenance=replace(run.provenance, missing=("gone.wav",)))
+    lines = run.to_csv().partition("\npath,")[0].split("\n")
     header = dict(line.removeprefix("# ").split(": ", 1) for line in lines)
     assert json.loads(header["model"])["sha256"] == "a" * 64
     assert json.loads(header["data"])["table_sha256"] == "b" * 64
@@ -73,8 +76,8 @@ def test_the_header_names_data_model_trials_and_skipped(write: Callable[..., Pat
 
 
 def test_rows_name_columns_by_task_and_class() -> None:
-    run = scored(table(("0.wav", "1.wav")), Calibration(bin_scale=2.0, bin_bias=1.0))
-    rows = [line for line in scores_csv(run).split("\n") if not line.startswith("# ")]
+    run = score_file(table(("0.wav", "1.wav")), Calibration(bin_scale=2.0, bin_bias=1.0))
+    rows = [line for line in run.to_csv().split("\n") if not line.startswith("# ")]
     _, second = csv.DictReader(rows)
     logits = run.scores.logits
     raw = logits["BIN"][1, 0] - logits["BIN"][1, 1]
@@ -87,7 +90,7 @@ def test_rows_name_columns_by_task_and_class() -> None:
 
 
 def damaged(change: Callable[[str], str]) -> str:
-    return change(scores_csv(scored(table(("0.wav", "1.wav", "2.wav")))))
+    return change(score_file(table(("0.wav", "1.wav", "2.wav"))).to_csv())
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_a_damaged_file_is_refused_in_one_line(
 ) -> None:
     path = write(damaged(change))
     with pytest.raises(DataError) as failure:
-        read_scored(path)
+        read_score_file(path)
     assert str(failure.value).startswith(str(path))
     assert told in str(failure.value)
 
@@ -123,13 +126,13 @@ def test_a_file_that_is_not_text_or_not_there(tmp_path: Path) -> None:
     (tmp_path / "image.csv").write_bytes(bytes(range(256)))
     for name, told in (("image.csv", "not a scores file"), ("none.csv", "cannot be read")):
         with pytest.raises(DataError, match=told):
-            read_scored(tmp_path / name)
+            read_score_file(tmp_path / name)
 
 
-def runs() -> list[Scored]:
+def runs() -> list[ScoreFile]:
     """Three folds of other clips each, their scores on scales of their own."""
     return [
-        scored(
+        score_file(
             table(tuple(f"{k}-{n}.wav" for n in range(30)), seed=k),
             Calibration(bin_scale=float(k), codec_threshold=0.5 + k / 10),
             fold=f"{k}/3",

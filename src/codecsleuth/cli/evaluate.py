@@ -16,22 +16,16 @@ from codecsleuth.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from codecsleuth.cli.output import Output
+    from codecsleuth.data.items import ItemTable
     from codecsleuth.evaluation.document import Report
-    from codecsleuth.evaluation.scores import Scored, Unreadable
+    from codecsleuth.evaluation.score_file import ScoreFile
+    from codecsleuth.evaluation.scores import UnreadableClip
     from codecsleuth.evaluation.selection import Selection
 
 EXIT_INPUT: Final = 1
 SEED: Final = 0
 FOLD_MARK: Final = "{fold}"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One model and the clips it is to score."""
-
-    model: str
-    selection: Selection
-    scores: Output | None
+DEFAULT_MODEL: Final = "compact"
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,56 @@ class Computing:
     precision: str
     offline: bool
     workers: int
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Which clips of which data folder."""
+
+    data: Path | None
+    protocols: tuple[Path, ...]
+    split: str | None
+    sources: tuple[str, ...]
+    left_out: tuple[str, ...]
+    fold: str | None
+    folds: int | None
+    allow_missing: bool
+
+    def read(self) -> ItemTable:
+        """The data folder's clips."""
+        from codecsleuth.cli.data import read_table
+        from codecsleuth.evaluation.selection import DEFAULT_SPLIT
+
+        held_out = self.left_out or self.fold or self.folds
+        by_default = None if held_out or self.protocols else DEFAULT_SPLIT
+        split = self.split or by_default
+        return read_table(
+            self.data or Path(),
+            self.protocols,
+            (split,) if split else None,
+            allow_missing=self.allow_missing,
+        )
+
+    def select(self, table: ItemTable, number: str) -> Selection:
+        """The clips of one fold; all if there are none."""
+        from codecsleuth.evaluation.selection import select
+
+        return select(
+            table,
+            split=self.split,
+            sources=self.sources,
+            left_out=self.left_out,
+            fold=f"{number}/{self.folds}" if self.folds else self.fold,
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model, the clips that it is to score, and the file for the scores."""
+
+    model: str
+    selection: Selection
+    scores: Path | None
 
 
 def evaluate(
@@ -127,8 +171,6 @@ def evaluate(
     Exit status: 0 all clips scored; 1 some could not be read (the others were scored); 2 wrong
     usage.
     """
-    from functools import partial
-
     from codecsleuth.cli.output import Output, quiet_libraries, refuse_same_file
     from codecsleuth.evaluation.document import Report
 
@@ -148,39 +190,28 @@ def evaluate(
     if force and output is None and scores is None and report is None:
         raise UsageError("--force is for --output, --scores and --report")
     refuse_same_file(output=output, scores=scores, report=report)
+    inputs = [*(from_scores or ()), *(protocol or ()), Path(model or DEFAULT_MODEL)]
+    _refuse_replacing(inputs, {"--output": output, "--scores": scores, "--report": report})
     target = Output.checked(output, force)
     page = Output.extra(report, force, "--report")
+    clips = Clips(
+        data,
+        tuple(protocol or ()),
+        split,
+        tuple(source or ()),
+        tuple(leave_out_source or ()),
+        fold,
+        folds,
+        allow_missing,
+    )
     computing = Computing(device.value, precision.value, offline, workers or available_cores())
-
-    def job(number: str, select: Callable[..., Selection]) -> Job:
-        """The work of one fold; of all if there are none."""
-        place = None if scores is None else Path(str(scores).replace(FOLD_MARK, number))
-        chosen = select(
-            split=split,
-            sources=source or (),
-            left_out=leave_out_source or (),
-            fold=f"{number}/{folds}" if folds else fold,
-        )
-        name = (model or "compact").replace(FOLD_MARK, number)
-        return Job(name, chosen, Output.extra(place, force, "--scores"))
-
     with quiet_libraries():
         if from_scores:
-            from codecsleuth.evaluation.scores import read_scored
-
-            runs = [read_scored(path) for path in from_scores]
+            runs = _read_all(from_scores)
         else:
-            from codecsleuth.cli.data import read_table
-            from codecsleuth.evaluation.selection import DEFAULT_SPLIT, select
-
-            unseen = leave_out_source or fold or folds
-            splits = (split or DEFAULT_SPLIT,) if split or not (unseen or protocol) else None
-            table = read_table(data or Path(), protocol, splits, allow_missing=allow_missing)
-            numbers = [str(n + 1) for n in range(folds)] if folds else [FOLD_MARK]
-            runs = score_all([job(n, partial(select, table)) for n in numbers], computing)
-        finished = Report(tuple(runs), bootstrap, SEED, tuple(from_scores or ()))
-        _answer(finished, json, target, page)
-    unread = not from_scores and any(run.origin.unreadable for run in runs)
+            runs = score_all(_jobs(clips, model or DEFAULT_MODEL, scores, force), computing)
+        answer(Report(tuple(runs), bootstrap, SEED, tuple(from_scores or ())), json, target, page)
+    unread = not from_scores and any(run.provenance.unreadable for run in runs)
     raise typer.Exit(EXIT_INPUT if unread else 0)
 
 
@@ -208,8 +239,42 @@ def _check_options(
                 raise UsageError(f"{option} with --folds needs {FOLD_MARK!r}, the fold's number")
 
 
-def score_all(jobs: list[Job], computing: Computing) -> list[Scored]:
-    """Score every job's clips; weights that are not there are found out before the first."""
+def _refuse_replacing(inputs: Iterable[Path], outputs: Mapping[str, Path | None]) -> None:
+    """No output may take the place of an input.
+
+    Raises:
+        UsageError: one would.
+    """
+    from codecsleuth.storage import same_file
+
+    for path in inputs:
+        for option, output in outputs.items():
+            if output is not None and same_file(path, output):
+                raise UsageError(f"{option} {output}: is one of the inputs; name another file")
+
+
+def _read_all(paths: list[Path]) -> list[ScoreFile]:
+    from codecsleuth.evaluation.score_file import read_score_file
+
+    return [read_score_file(path) for path in paths]
+
+
+def _jobs(clips: Clips, model: str, scores: Path | None, force: bool) -> list[Job]:
+    """The work of each fold, or of all clips at once; its files can be written."""
+    from codecsleuth.cli.output import Output
+
+    table = clips.read()
+    jobs = []
+    for number in [str(n + 1) for n in range(clips.folds)] if clips.folds else [FOLD_MARK]:
+        place = None if scores is None else Path(str(scores).replace(FOLD_MARK, number))
+        selection = clips.select(table, number)
+        Output.extra(place, force, "--scores")
+        jobs.append(Job(model.replace(FOLD_MARK, number), selection, place))
+    return jobs
+
+
+def score_all(jobs: list[Job], computing: Computing) -> list[ScoreFile]:
+    """Score every job's clips; weights that are not there are noticed before the first."""
     from codecsleuth.cli.output import tell
     from codecsleuth.weights import find_weights
 
@@ -218,30 +283,30 @@ def score_all(jobs: list[Job], computing: Computing) -> list[Scored]:
     return [_score(job, computing) for job in jobs]
 
 
-def _score(job: Job, computing: Computing) -> Scored:
+def _score(job: Job, computing: Computing) -> ScoreFile:
     """Score a job's clips, and write the scores down at once if they are asked for."""
-    from codecsleuth.evaluation.scores import Origin, Scored, score_items, scores_csv
+    from codecsleuth.evaluation.score_file import Provenance, ScoreFile
+    from codecsleuth.evaluation.scores import score_items
     from codecsleuth.evaluation.selection import overlap_warnings
+    from codecsleuth.inference.engine import LocalEngine
 
-    selection = job.selection
+    selection, engine = job.selection, LocalEngine(workers=computing.workers)
     model = load_model(job.model, computing.device, computing.precision, computing.offline)
     with _progress(len(selection.items)) as advance:
-        answers, unreadable = score_items(
-            model, selection.items, workers=computing.workers, advance=advance
-        )
+        scores, unreadable = score_items(model, selection.items, engine, advance)
     _complain_of(unreadable)
-    if not answers.items:
+    if not scores.items:
         folder = selection.table.folder
         raise DataError(f"{folder}: none of the {len(unreadable)} clips could be read")
     notes = (*overlap_warnings(selection, model.training), *model.notes)
-    scored = Scored(answers, Origin.of(model, selection, unreadable, notes))
+    run = ScoreFile(scores, Provenance.of(model, selection, unreadable, notes))
     if job.scores is not None:
-        job.scores.write(scores_csv(scored))
-        job.scores.close()
-    return scored
+        run.write(job.scores)
+    return run
 
 
-def _answer(report: Report, as_json: bool, target: Output, page: Output | None) -> None:
+def answer(report: Report, as_json: bool, target: Output, page: Output | None) -> None:
+    """Write the figures, as a page too if there is to be one."""
     if page is not None:
         from codecsleuth.report.evaluation_page import evaluation_page
 
@@ -266,7 +331,7 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _complain_of(unreadable: Iterable[Unreadable]) -> None:
+def _complain_of(unreadable: Iterable[UnreadableClip]) -> None:
     _say(f"codecsleuth: {bad.item.path} (row {bad.item.row}): {bad.message}" for bad in unreadable)
 
 
