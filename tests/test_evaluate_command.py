@@ -124,17 +124,17 @@ def test_json_follows_its_schema(evaluate: Run, data: Path) -> None:
 
 
 def test_figures_are_of_the_dev_split_and_fractions(evaluate: Run, data: Path) -> None:
-    found = evaluate("--data", data, "--json").document
-    assert found["data"]["split"] == "dev"
-    assert (found["clips"], found["missing"]) == (24, 0)
-    assert found["tasks"]["BIN"]["eer"] == 0.0
-    assert found["tasks"]["BIN"]["constant"]["eer"] == 0.5
-    assert found["tasks"]["VQ"]["support"] == {"Real": 6, "MVQ": 6, "SVQ": 6, "SQ": 0}
-    assert found["tasks"]["VQ"]["unknown"] == 6
-    assert found["tasks"]["VQ"]["f1"]["SQ"] is None
-    assert found["per_codec"]["Unheard"]["accuracy"] == {"VQ": None, "AUX": None, "DEC": None}
-    assert set(found["per_source"]) == set(PAGES)
-    assert any("no clips of SQ" in warning for warning in found["warnings"])
+    document = evaluate("--data", data, "--json").document
+    assert document["data"]["split"] == "dev"
+    assert (document["clips"], document["missing"]) == (24, 0)
+    assert document["tasks"]["BIN"]["eer"] == 0.0
+    assert document["tasks"]["BIN"]["constant"]["eer"] == 0.5
+    assert document["tasks"]["VQ"]["support"] == {"Real": 6, "MVQ": 6, "SVQ": 6, "SQ": 0}
+    assert document["tasks"]["VQ"]["unknown"] == 6
+    assert document["tasks"]["VQ"]["f1"]["SQ"] is None
+    assert document["per_codec"]["Unheard"]["accuracy"] == {"VQ": None, "AUX": None, "DEC": None}
+    assert set(document["per_source"]) == set(PAGES)
+    assert any("no clips of SQ" in warning for warning in document["warnings"])
 
 
 def test_the_table_fits_eighty_columns_and_says_what_is_empty(
@@ -186,7 +186,7 @@ def test_one_source_of_the_split(evaluate: Run, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "told"),
+    ("words", "status", "message"),
     [
         (["--split", "final"], 1, "no clips of split final; there are: dev (24 clips), test"),
         (["--source", "borys/page"], 2, "no source named 'borys/page' in the data; did you mean"),
@@ -198,11 +198,11 @@ def test_one_source_of_the_split(evaluate: Run, data: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_line(
-    evaluate: Run, data: Path, words: list[str], status: int, told: str
+    evaluate: Run, data: Path, words: list[str], status: int, message: str
 ) -> None:
     outcome = evaluate("--data", data, *words)
     assert outcome.status == status
-    assert told in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert not outcome.out
 
@@ -212,9 +212,9 @@ def test_missing_audio_is_refused_unless_allowed(evaluate: Run, copied: Path) ->
     refused = evaluate("--data", copied)
     assert refused.status == 1
     assert "audio missing for 1 of 48 rows: row 14 ('3.wav')" in refused.err
-    found = evaluate("--data", copied, "--allow-missing", "--json").document
-    assert (found["clips"], found["missing"], found["missing_files"]) == (23, 1, ["3.wav"])
-    assert any("not there, left out: 1 clips" in warning for warning in found["warnings"])
+    document = evaluate("--data", copied, "--allow-missing", "--json").document
+    assert (document["clips"], document["missing"], document["missing_files"]) == (23, 1, ["3.wav"])
+    assert any("not there, left out: 1 clips" in warning for warning in document["warnings"])
 
 
 def test_unreadable_clips_are_named_and_the_others_scored(evaluate: Run, copied: Path) -> None:
@@ -281,12 +281,37 @@ def test_figures_made_again_from_scores_are_the_same_to_the_byte(
     assert (tmp_path / "page.html").read_bytes() == (tmp_path / "again.html").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["scores.csv.gz", "scores.csv.xz"])
+def test_tables_are_made_again_from_compressed_scores(
+    evaluate: Run, data: Path, tmp_path: Path, name: str
+) -> None:
+    first = evaluate("--data", data, "--scores", tmp_path / name)
+    again = evaluate.bare("evaluate", "--from-scores", tmp_path / name, "--bootstrap", 50)
+    assert (first.status, again.status) == (0, 0)
+    assert again.out == first.out
+
+
+def test_no_output_takes_the_place_of_an_input(evaluate: Run, data: Path, tmp_path: Path) -> None:
+    scores, link = tmp_path / "scores.csv", tmp_path / "link.csv"
+    assert evaluate("--data", data, "--scores", scores).status == 0
+    link.hardlink_to(scores)
+    before = scores.read_bytes()
+    for option in ("--output", "--report"):
+        words = ("evaluate", "--from-scores", scores, option, link, "--force")
+        refused = evaluate.bare(*words)
+        assert (refused.status, refused.out) == (2, "")
+        assert f"{option} {link}: is one of the inputs" in refused.err
+    weights = tmp_path / "meter.safetensors"
+    assert evaluate("--data", data, "--scores", weights, "--force").status == 2
+    assert scores.read_bytes() == before
+
+
 def test_folder_names_that_are_not_text(evaluate: Run, copied: Path, tmp_path: Path) -> None:
-    strange = Path(os.fsdecode(bytes(tmp_path) + b"/d\xffta"))
-    copied.rename(strange)
-    scores = strange / "scores.csv"
-    words = ["--scores", scores, "--report", strange / "page.html", "--json"]
-    first = evaluate("--data", strange, *words)
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/d\xffta"))
+    copied.rename(folder)
+    scores = folder / "scores.csv"
+    words = ["--scores", scores, "--report", folder / "page.html", "--json"]
+    first = evaluate("--data", folder, *words)
     assert first.status == 0
     assert first.document["data"]["folder"].endswith("d\\xffta")
     again = evaluate.bare("evaluate", "--from-scores", scores, "--bootstrap", 50, "--json")
@@ -347,7 +372,7 @@ def test_folds_in_words_and_on_the_page(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "name the clips with --data, or a file of scores with --from-scores"),
         (["--from-scores", "s.csv", "--split", "dev"], "--split is not for --from-scores"),
@@ -362,10 +387,10 @@ def test_folds_in_words_and_on_the_page(
         (["--data", ".", "--report", "none/x.html"], "--report none/x.html: no such folder"),
     ],
 )
-def test_options_that_do_not_go_together(evaluate: Run, words: list[str], told: str) -> None:
+def test_options_that_do_not_go_together(evaluate: Run, words: list[str], message: str) -> None:
     outcome = evaluate.bare("evaluate", *words)
     assert (outcome.status, outcome.out) == (2, "")
-    assert told in outcome.err
+    assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
 
 

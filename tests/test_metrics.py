@@ -198,8 +198,8 @@ def test_calibration_error_agrees_with_going_through_the_bins(ties: bool) -> Non
                 stated = np.average(probabilities[chosen], weights=weights[chosen])
                 share = np.average(came_true[chosen], weights=weights[chosen])
                 error += weights[chosen].sum() * abs(stated - share)
-        found = metrics.calibration_error(probabilities, came_true, weights)
-        assert found == pytest.approx(error / weights.sum())
+        computed = metrics.calibration_error(probabilities, came_true, weights)
+        assert computed == pytest.approx(error / weights.sum())
 
 
 def test_balanced_weights_make_parts_equal_within_a_label_and_keeps_the_labels() -> None:

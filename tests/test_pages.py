@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
@@ -18,6 +21,7 @@ from codecsleuth.evaluation.document import Report
 from codecsleuth.evaluation.scores import ScoreTable
 from codecsleuth.report.analysis_page import analysis_page, clock
 from codecsleuth.report.evaluation_page import evaluation_page, reliability
+from codecsleuth.report.evaluation_tables import render
 from codecsleuth.taxonomy import CLASSES
 from conftest import Outcome, score_file
 
@@ -240,6 +244,27 @@ def test_the_page_of_an_evaluation_shows_figures_plots_and_parts() -> None:
         assert words in read.text, words
     assert page.count('<span class="bar') > 5
     assert page == evaluation_page(Report((score_file(labelled_scores(("A", "B"))),), 50, 0))
+
+
+def test_the_page_of_a_model_of_three_classes_shows_labels_and_pairs() -> None:
+    whole = labelled_scores(tasks=("VQ",))
+    items = tuple(
+        replace(item, label="vocoder", vq=None) if number % 4 == 3 else item
+        for number, item in enumerate(whole.items)
+    )
+    logits = np.random.default_rng(0).normal(size=(40, 3))
+    scores = ScoreTable(items, {"BIN": logits})
+    run = score_file(scores, Calibration(classes=("codec", "vocoder", "bona fide")))
+    report = Report((run,), 20, 0)
+    read = is_self_contained(evaluation_page(report))
+    for words in ("Verdicts by label", "codec against vocoder", "Class pairs", "neural synthesis"):
+        assert words in read.text, words
+    console = Console(width=80, file=StringIO())
+    console.print(render(report))
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    for words in ("Label \\ verdict", "vocoder against bona fide", "vocoder", "inconclusive"):
+        assert words in text, words
 
 
 @pytest.mark.parametrize("name", HOSTILE)

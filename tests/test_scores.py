@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import lzma
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +66,65 @@ def test_what_was_written_is_read_to_the_last_bit(write: Callable[..., Path]) ->
     assert after.to_csv() == before.to_csv()
 
 
+@pytest.mark.parametrize("name", ["scores.csv.gz", "scores.csv.xz", "kept.gz.csv"])
+def test_a_compressed_file_is_the_same_scores(tmp_path: Path, name: str) -> None:
+    """By what is in it, not by its name alone: a file may have been renamed."""
+    run = score_file(table())
+    run.write(tmp_path / name)
+    (tmp_path / "renamed.csv").write_bytes((tmp_path / name).read_bytes())
+    assert read_score_file(tmp_path / "renamed.csv").to_csv() == run.to_csv()
+    assert ((tmp_path / name).read_bytes() != run.to_csv().encode()) == (name != "kept.gz.csv")
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+def test_a_compressed_file_that_is_cut_short_is_refused(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    whole = compress(score_file(table()).to_csv().encode())
+    path = tmp_path / "scores.csv.gz"
+    for length in (len(whole) // 2, len(whole) - 3):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match="not a scores file") as failure:
+            read_score_file(path)
+        assert "\n" not in str(failure.value)
+
+
+def test_scores_of_three_classes_keep_the_names_of_the_classes(write: Callable[..., Path]) -> None:
+    calibration = Calibration(classes=("codec", "vocoder", "bona fide"), neural_bias=0.3)
+    two = table()
+    items = (replace(two.items[0], label="vocoder"), replace(two.items[1], label="neural"))
+    logits = {"BIN": np.arange(6.0).reshape(2, 3) / 7}
+    run = score_file(ScoreTable(items, logits), calibration)
+    path = write(run)
+    assert '"BIN": ["codec", "vocoder", "bona fide"]' in path.read_text(encoding="utf-8")
+    after = read_score_file(path)
+    assert after.provenance.calibration == calibration
+    assert [item.label for item in after.scores.items] == ["vocoder", "neural"]
+    assert (after.scores.logits["BIN"] == logits["BIN"]).all()
+    assert after.answers().detection is not None
+    with pytest.raises(DataError, match="different tasks or classes"):
+        Report((run, score_file(ScoreTable(two.items, {"BIN": two.logits["BIN"]}))), 0, 0)
+
+
+def test_a_file_of_earlier_versions_without_names_of_classes_is_read(
+    write: Callable[..., Path],
+) -> None:
+    run = score_file(table())
+    header, _, rows = run.to_csv().partition("\npath,")
+    values = run.provenance.calibration.to_dict()
+    earlier = {
+        name: values[name]
+        for name in ("bin_scale", "bin_bias", "axis_scale", "axis_bias", "codec_threshold")
+    }
+    lines = [line for line in header.split("\n") if not line.startswith("# classes: ")]
+    lines = [
+        f"# calibration: {json.dumps(earlier)}" if line.startswith("# calibration") else line
+        for line in lines
+    ]
+    path = write("\n".join(lines) + "\npath," + rows)
+    assert read_score_file(path).to_csv() == run.to_csv()
+
+
 def test_the_header_names_data_model_trials_and_skipped(write: Callable[..., Path]) -> None:
     run = score_file(table(), protocol_sha256={"CoSG_ALL.txt": "c" * 64})
     run = replace(run, provenance=replace(run.provenance, missing=("gone.wav",)))
@@ -94,7 +155,7 @@ def damaged(change: Callable[[str], str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda text: "", "no header"),
         (lambda text: "path," + text.partition("\npath,")[2], "no header"),
@@ -107,25 +168,29 @@ def damaged(change: Callable[[str], str]) -> str:
         (lambda text: text.replace('"table_sha256"', '"table"'), "does not say 'table_sha256'"),
         (lambda text: text.replace("bin_scale", "bin_size"), "not a scores file"),
         (lambda text: text.replace("spoof", "spoofed"), "label 'spoofed'"),
+        (
+            lambda text: text.replace('"codec", "bona fide"]', '"fake", "bona fide"]', 1),
+            "classes of",
+        ),
         (lambda text: text.replace(",MVQ,", ",XVQ,"), "not a scores file"),
         (lambda text: text.replace(",page,", ",pa,ge,"), "as many values"),
         (lambda text: text.replace("log_odds_raw", "row"), "not a scores file"),
     ],
 )
 def test_a_damaged_file_is_refused_in_one_line(
-    write: Callable[..., Path], change: Callable[[str], str], told: str
+    write: Callable[..., Path], change: Callable[[str], str], message: str
 ) -> None:
     path = write(damaged(change))
     with pytest.raises(DataError) as failure:
         read_score_file(path)
     assert str(failure.value).startswith(str(path))
-    assert told in str(failure.value)
+    assert message in str(failure.value)
 
 
 def test_a_file_that_is_not_text_or_not_there(tmp_path: Path) -> None:
     (tmp_path / "image.csv").write_bytes(bytes(range(256)))
-    for name, told in (("image.csv", "not a scores file"), ("none.csv", "cannot be read")):
-        with pytest.raises(DataError, match=told):
+    for name, message in (("image.csv", "not a scores file"), ("none.csv", "cannot be read")):
+        with pytest.raises(DataError, match=message):
             read_score_file(tmp_path / name)
 
 

@@ -142,7 +142,11 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Write there instead of stdout.")
     ] = None,
     scores: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write each clip's scores there, as CSV.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write each clip's scores there, as CSV (.csv, .csv.gz or .csv.xz).",
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page with plots there.")

@@ -72,7 +72,7 @@ class DetectionAnswers(_PerClip):
         nothing = np.full(len(logits), np.nan)
         pairs = [
             detection_log_odds(logits, classes, pair.positive, pair.negative)
-            if pair.is_told_by(classes)
+            if pair.is_distinguished_by(classes)
             else nothing
             for pair in CLASS_PAIRS
         ]

@@ -25,7 +25,7 @@ DETECTION_LABELS: Final = (SPOOF, BONA_FIDE)
 
 @dataclass(frozen=True)
 class ClassPair:
-    """Two detection classes, or groups of them, of which one is to be told from the other.
+    """Two detection classes, or groups of them, of which one is to be distinguished from the other.
 
     Attributes:
         name: as JSON has it.
@@ -43,7 +43,7 @@ class ClassPair:
     positive_labels: tuple[str, ...]
     negative_labels: tuple[str, ...]
 
-    def is_told_by(self, classes: Iterable[str]) -> bool:
+    def is_distinguished_by(self, classes: Iterable[str]) -> bool:
         """Whether a model with these detection classes has all that the pair is about."""
         return {*self.positive, *self.negative} <= {*classes}
 

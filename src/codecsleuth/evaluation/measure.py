@@ -112,10 +112,10 @@ def _macro(
 
 
 def _pairs(answers: ClipAnswers) -> dict[str, SubsetFigures[PairFigures]]:
-    """The class pairs that the model tells apart."""
+    """The class pairs that the model distinguishes."""
     sets: dict[str, SubsetFigures[PairFigures]] = {}
     for place, pair in enumerate(CLASS_PAIRS):
-        if answers.detection is not None and pair.is_told_by(answers.detection.classes):
+        if answers.detection is not None and pair.is_distinguished_by(answers.detection.classes):
             positive = has_label(answers.items, *pair.positive_labels)
             chosen = positive | has_label(answers.items, *pair.negative_labels)
             scores = answers.detection.pair_scores[chosen, place]

@@ -313,8 +313,10 @@ def macro_f1(confusion: FloatArray, first: int = 0) -> FloatArray:
     A class without clips has no F1; who prints this figure must say which classes those are.
     """
     scores = f1_scores(confusion)[..., first:]
-    there = ~np.isnan(scores)
-    return ratio(np.where(there, scores, 0.0).sum(axis=-1), there.sum(axis=-1).astype(np.float64))
+    defined = ~np.isnan(scores)
+    return ratio(
+        np.where(defined, scores, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(np.float64)
+    )
 
 
 def _macro_f1_codec(confusion: FloatArray) -> FloatArray:

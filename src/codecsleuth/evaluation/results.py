@@ -83,7 +83,7 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class PairResult:
-    """How well one group of detection classes is told from another.
+    """How well one group of detection classes is distinguished from another.
 
     Attributes:
         figures: by name.

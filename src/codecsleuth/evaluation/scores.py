@@ -79,7 +79,8 @@ def score_items(
     from codecsleuth.inference.engine import Input
     from codecsleuth.inference.model import FileError
 
-    scored: list[tuple[Item, Logits]] = []
+    items_read: list[Item] = []
+    logits: list[Logits] = []
     unreadable: list[UnreadableClip] = []
     answers = engine.score(model, (Input(path=str(item.path)) for item in items))
     try:
@@ -87,11 +88,11 @@ def score_items(
             if isinstance(answer, FileError):
                 unreadable.append(UnreadableClip(item, answer.kind, answer.message))
             else:
-                scored.append((item, answer.raw))
+                items_read.append(item)
+                logits.append(answer.raw)
             advance()
     finally:
         # Closing stops the work that is under way; waiting for the garbage collector would not.
         if isinstance(answers, Generator):
             answers.close()
-    table = ScoreTable.of([item for item, _ in scored], [logits for _, logits in scored])
-    return table, tuple(unreadable)
+    return ScoreTable.of(items_read, logits), tuple(unreadable)

@@ -53,7 +53,7 @@ _NOTES: Final = (
     "Fractions. Intervals: 95 %, bootstrap over utterances; of accuracy and of shares of verdicts "
     "Wilson's, over the effective number of utterances. Constant: the best constant answer. "
     "F1: classes with Real, clips of unknown class left out; 'macro, codec' leaves Real out. "
-    "Accuracy and the columns VQ, AUX, DEC: the class shown, over codec clips. "
+    "Accuracy and the columns VQ, AUX, DEC: the likeliest class, over codec clips. "
     "Calibration error of BIN at even prior odds. "
     "Minimum DCF: codec prior 0.05, a miss 10 times the cost of a false alarm."
 )
@@ -81,7 +81,7 @@ def spaced(name: str) -> str:
 
 
 def class_pairs(evaluation: Evaluation) -> list[tuple[str, PairResult]]:
-    """The class pairs that the model tells apart, each in words with its figures."""
+    """The class pairs that the model distinguishes, each in words with its figures."""
     pairs = evaluation.class_pairs
     return [(pair.words, pairs[pair.name]) for pair in CLASS_PAIRS if pair.name in pairs]
 
@@ -194,7 +194,7 @@ def _three_cells(figure: Figure) -> tuple[str, str, str]:
 
 
 def _confusion(task: str, result: TaskResult) -> Table:
-    table = _plain_table(f"{task}: true \\ answered")
+    table = _plain_table(f"{task}: true \\ answer")
     table.columns[0].min_width = 22
     for answer in result.columns:
         table.add_column(_ANSWER_WORDS.get(answer, spaced(answer)), justify="right")
