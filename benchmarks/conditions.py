@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codecsleuth.arrays import sigmoid
-from codecsleuth.audio.recording import SAMPLE_RATE
+from codecsleuth.audio.windows import SAMPLE_RATE
 from codecsleuth.augment.chain import (
     TELEPHONE_RATE,
     high_pass,

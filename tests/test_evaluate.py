@@ -19,8 +19,8 @@ from codecsleuth.evaluation.figures import task_metrics
 from codecsleuth.evaluation.measure import evaluate
 from codecsleuth.evaluation.results import Evaluation
 from codecsleuth.evaluation.scores import ScoreTable, score_items
+from codecsleuth.inference.answer import FileError
 from codecsleuth.inference.engine import Input
-from codecsleuth.inference.model import FileError
 from codecsleuth.taxonomy import CLASSES
 from conftest import score_file
 

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema
 import numpy as np
@@ -34,6 +34,9 @@ PAGES = ("anna/page", "boris/page", "clara/page")
 class NoiseMeter(torch.nn.Module):
     """Calls noise codec and tones bona fide, the louder the more so."""
 
+    precisions = ("float32",)
+    widths: ClassVar = {task: len(names) for task, names in CLASSES.items()}
+
     def __init__(self) -> None:
         super().__init__()
         self.scale = torch.nn.Parameter(torch.tensor(40.0))
@@ -46,6 +49,12 @@ class NoiseMeter(torch.nn.Module):
             for axis in ("VQ", "AUX", "DEC")
         }
         return {"BIN": torch.cat([codec, -codec], dim=1), **axes}
+
+    def outputs(self, waveforms: torch.Tensor, *, exact: bool = False) -> dict[str, torch.Tensor]:
+        return self(waveforms)
+
+    def set_precision(self, precision: str) -> None:
+        assert precision == "float32"
 
 
 Run = Callable[..., Outcome]
@@ -82,7 +91,9 @@ def copied(data: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any) -> Run:
     """Run the command in this process, on weights that say they know the first page."""
-    monkeypatch.setattr("codecsleuth.models.build_network", lambda name, config: NoiseMeter())
+    monkeypatch.setattr(
+        "codecsleuth.models.network.build_network", lambda name, config: NoiseMeter()
+    )
     weights = WeightsFile(
         name="meter",
         version="1",
@@ -300,9 +311,11 @@ def test_no_output_takes_the_place_of_an_input(evaluate: Run, data: Path, tmp_pa
         words = ("evaluate", "--from-scores", scores, option, link, "--force")
         refused = evaluate.bare(*words)
         assert (refused.status, refused.out) == (2, "")
-        assert f"{option} {link}: is one of the inputs" in refused.err
+        assert f"{option} {link}: is an input of this command" in refused.err
     weights = tmp_path / "meter.safetensors"
-    assert evaluate("--data", data, "--scores", weights, "--force").status == 2
+    for path in (weights, data / "items.csv", data / "6.wav"):
+        for option in ("--output", "--report", "--scores"):
+            assert evaluate("--data", data, option, path, "--force").status == 2
     assert scores.read_bytes() == before
 
 
@@ -394,14 +407,14 @@ def test_options_that_do_not_go_together(evaluate: Run, words: list[str], messag
     assert len(outcome.err.splitlines()) == 1
 
 
-def test_weights_of_a_fold_that_are_not_there_are_found_out_first(
+def test_weights_of_a_fold_that_are_not_there_are_noticed_first(
     evaluate: Run, data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "fold-1.safetensors").write_bytes((tmp_path / "meter.safetensors").read_bytes())
     model = ["--model", tmp_path / "fold-{fold}.safetensors"]
     scores = tmp_path / "scores-{fold}.csv"
     outcome = evaluate("--data", data, *model, "--folds", 3, "--scores", scores)
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert "fold-2.safetensors" in outcome.err
     assert not (tmp_path / "scores-1.csv").exists()
 
@@ -423,7 +436,7 @@ def test_the_sets_of_the_paper(evaluate: Run, codecfake: Path, tmp_path: Path, n
     assert scores.read_text(encoding="utf-8").startswith('# schema: "codecsleuth/scores/1"')
 
 
-def test_how_the_clips_were_read_is_told_with_the_figures(
+def test_how_the_clips_were_read_stands_with_the_figures(
     evaluate: Run, codecfake: Path, tmp_path: Path
 ) -> None:
     given, page, scores = (tmp_path / name for name in ("odd.txt", "page.html", "scores.csv"))

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from codecsleuth.arrays import sigmoid
-from codecsleuth.audio.recording import WINDOW_SAMPLES, Evidence
+from codecsleuth.audio.recording import Evidence
+from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
 from codecsleuth.inference.model import Analysis, RawAnswer, WindowLogits, conclude
@@ -113,12 +114,12 @@ def test_the_network_answers_the_tasks_and_its_evidence_the_families(
 ) -> None:
     with torch.inference_mode():
         assert list(network()(waveforms)) == list(CLASSES)
-        assert network().evidence(waveforms)[FAMILY].shape == (4, len(FAMILIES))
+        assert network().outputs(waveforms)[FAMILY].shape == (4, len(FAMILIES))
 
 
 def test_telling_families_apart_moves_nothing_that_the_tasks_read(waveforms: torch.Tensor) -> None:
     net = network()
-    net.evidence(waveforms)[FAMILY].square().sum().backward()
+    net.outputs(waveforms)[FAMILY].square().sum().backward()
     moved = {name for name, value in net.named_parameters() if value.grad is not None}
     assert moved == {f"members.0.heads.{FAMILY}.{kind}" for kind in ("weight", "bias")}
 

@@ -17,7 +17,6 @@ from codecsleuth import verdict
 from codecsleuth.arrays import LN10, FloatArray, log_sum_exp, sigmoid, softmax
 from codecsleuth.taxonomy import AXES, CLASSES
 
-Verdict = str
 #: The label of an axis for a codec that is unlike those that the model has learned.
 UNKNOWN: Final = "unknown"
 #: What a weights file states in the place of a calibration if nobody has fitted one.
@@ -179,14 +178,12 @@ class Calibration:
         scores = self.axis_scale[axis] * logits[..., 1:] + np.asarray(self.axis_bias[axis])
         return softmax(scores)
 
-    def verdict(self, probabilities: Mapping[str, float] | float) -> str:
+    def verdict(self, probabilities: Mapping[str, float]) -> str:
         """The verdict at calibrated probabilities of the detection classes.
 
         Args:
-            probabilities: as `probabilities` gives them, of one clip; or that of the codec alone.
+            probabilities: as `probabilities` gives them, of one clip.
         """
-        if not isinstance(probabilities, Mapping):
-            probabilities = {CODEC: probabilities, BONA_FIDE: 1.0 - probabilities}
         codec, vocoder = (probabilities.get(name, 0.0) for name in NEURAL)
         if codec >= self.codec_threshold - GUARD:
             return verdict.CODEC

@@ -24,6 +24,9 @@ CLASSES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
+#: Detection classes of a model that also knows neural speech without a codec; the paper's networks
+#: have the two of ``CLASSES["BIN"]``.
+DETECTION: Final[tuple[str, ...]] = ("codec", "vocoder", "bona fide")
 TASKS: Final[tuple[str, ...]] = tuple(CLASSES)
 #: What a network says beside the tasks: which family of the catalogue a codec is of.
 FAMILY: Final = "FAMILY"

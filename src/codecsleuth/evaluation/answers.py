@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from codecsleuth.arrays import BoolArray, FloatArray, IntArray
 from codecsleuth.calibration import CODEC, VOCODER, Calibration, detection_log_odds
 from codecsleuth.data.items import Item
-from codecsleuth.evaluation.labels import CLASS_PAIRS, DETECTION, true_classes
+from codecsleuth.evaluation.labels import CLASS_PAIRS, DETECTION_PAIR, true_classes
 from codecsleuth.verdict import MIXED, NEURAL, VERDICTS
 from codecsleuth.verdict import VOCODER as CALLED_VOCODER
 
@@ -197,7 +197,7 @@ class ClipAnswers:
         if self.detection is None:
             return None
         true = self.labels("BIN")
-        return self.detection[true >= 0], np.asarray(true[true >= 0] == DETECTION.index(CODEC))
+        return self.detection[true >= 0], np.asarray(true[true >= 0] == DETECTION_PAIR.index(CODEC))
 
     @property
     def axes(self) -> dict[str, AxisAnswers]:

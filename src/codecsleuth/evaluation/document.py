@@ -124,7 +124,8 @@ class Report:
     @property
     def model(self) -> dict[str, Any]:
         """Facts on the model; null where the runs' models differ."""
-        return _common(run.provenance.model for run in self.runs)
+        classes = list(self.runs[0].classes.get("BIN", ()))
+        return {**_common(run.provenance.model for run in self.runs), "classes": classes}
 
     @property
     def data(self) -> dict[str, Any]:

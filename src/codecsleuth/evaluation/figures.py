@@ -21,7 +21,7 @@ from codecsleuth.evaluation.answers import (
     TaskAnswers,
     calibrated,
 )
-from codecsleuth.evaluation.labels import DETECTION, detection_classes
+from codecsleuth.evaluation.labels import DETECTION_PAIR, detection_classes
 from codecsleuth.taxonomy import CLASSES
 
 #: What the best constant answer reaches in each figure of ``BIN``: it may be "codec", "bona fide"
@@ -80,7 +80,7 @@ class DetectionFigures:
     @property
     def classes(self) -> tuple[str, ...]:
         """Codec and bona fide, whatever other classes the model has."""
-        return DETECTION
+        return DETECTION_PAIR
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -89,10 +89,10 @@ class DetectionFigures:
 
     def confusion(self, weights: FloatArray) -> FloatArray:
         """Clips per true class and verdict, ``(..., classes, columns)``."""
-        true = np.where(self.is_codec, DETECTION.index(CODEC), DETECTION.index(BONA_FIDE))
+        true = np.where(self.is_codec, DETECTION_PAIR.index(CODEC), DETECTION_PAIR.index(BONA_FIDE))
         columns = np.array([VERDICT_NAMES.index(name) for name in self.columns])
         counts = metrics.confusion_matrix(
-            true, self.answers.verdicts, (len(DETECTION), len(VERDICT_NAMES)), weights
+            true, self.answers.verdicts, (len(DETECTION_PAIR), len(VERDICT_NAMES)), weights
         )
         return np.take(counts, columns, axis=-1)
 
@@ -311,7 +311,7 @@ def task_figures(task: str, answers: TaskAnswers, true: IntArray) -> SubsetFigur
     known = np.asarray(true >= 0)
     own = true[known]
     if isinstance(answers, DetectionAnswers):
-        is_codec = np.asarray(own == DETECTION.index(CODEC))
+        is_codec = np.asarray(own == DETECTION_PAIR.index(CODEC))
         return SubsetFigures(DetectionFigures(answers[known], is_codec), known)
     return SubsetFigures(AxisFigures(task, answers[known], own), known)
 

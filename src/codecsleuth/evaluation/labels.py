@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from codecsleuth import calibration
 from codecsleuth.arrays import BoolArray, IntArray
 from codecsleuth.data.items import BONA_FIDE, SPOOF, Item, class_indices
+from codecsleuth.taxonomy import CLASSES
 
 VOCODER: Final = "vocoder"
 #: Neural speech of which the table does not say whether a codec or a vocoder made it.
 NEURAL: Final = "neural"
 LABELS: Final = (SPOOF, VOCODER, NEURAL, BONA_FIDE)
 #: The two classes that detection figures set against each other, whatever others a model has.
-DETECTION: Final = (calibration.CODEC, calibration.BONA_FIDE)
+DETECTION_PAIR: Final = CLASSES["BIN"]
 #: Labels whose clips detection figures are over; of others there are shares of verdicts.
 DETECTION_LABELS: Final = (SPOOF, BONA_FIDE)
 
@@ -85,8 +86,7 @@ def has_label(items: Sequence[Item], *labels: str) -> BoolArray:
 def true_classes(items: Sequence[Item], task: str) -> IntArray:
     """True classes of a task, ``(items,)``; -1 where they are not known.
 
-    Those of ``BIN`` are places in `DETECTION`; clips of other labels than codec and bona fide have
-    none.
+    Those of ``BIN`` are places in `DETECTION_PAIR`; clips of other labels have none.
     """
     if task != "BIN":
         return class_indices(items, task)
@@ -94,7 +94,7 @@ def true_classes(items: Sequence[Item], task: str) -> IntArray:
 
 
 def detection_classes(labels: NDArray[np.integer], classes: Sequence[str]) -> IntArray:
-    """Places in `DETECTION` of labels that are places in a model's detection classes.
+    """Places in `DETECTION_PAIR` of labels that are places in a model's detection classes.
 
     Args:
         labels: any shape; -1 where not known.
@@ -104,7 +104,7 @@ def detection_classes(labels: NDArray[np.integer], classes: Sequence[str]) -> In
         The same shape; -1 where not known, or neither codec nor bona fide.
     """
     # The last place is that of -1.
-    return np.asarray(_places([*classes, ""], DETECTION)[labels], dtype=np.int64)
+    return np.asarray(_places([*classes, ""], DETECTION_PAIR)[labels], dtype=np.int64)
 
 
 def _places(names: Sequence[str], known: Sequence[str]) -> IntArray:

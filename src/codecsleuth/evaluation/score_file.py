@@ -70,7 +70,7 @@ class Provenance:
     Attributes:
         model: ``name``, ``version``, ``sha256`` and ``tasks``.
         data: which clips were chosen of which data folder; see `Selection.facts`.
-        computed: where and how: ``device``, and ``precision`` where there is a choice.
+        computed: where and how: ``device`` and ``precision``.
         calibration: of the model.
         missing: clips chosen whose audio is not there.
         unreadable: ``path``, ``row``, ``kind`` and ``message`` of clips that could not be scored.
@@ -95,11 +95,10 @@ class Provenance:
     ) -> Provenance:
         """Of the scores of a model on a choice of clips."""
         facts = {name: getattr(model, name) for name in ("name", "version", "sha256")}
-        precision = {"precision": model.precision} if model.precision else {}
         return cls(
             model={**facts, "tasks": list(model.tasks)},
             data=selection.facts(),
-            computed={"device": model.device, **precision},
+            computed={"device": model.device, "precision": model.precision},
             calibration=model.calibration,
             missing=tuple(item.file for item in selection.missing),
             unreadable=tuple(

@@ -76,8 +76,8 @@ def score_items(
     Returns:
         The clips scored, in the order given, and those that could not be read.
     """
+    from codecsleuth.inference.answer import FileError
     from codecsleuth.inference.engine import Input
-    from codecsleuth.inference.model import FileError
 
     items_read: list[Item] = []
     logits: list[Logits] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -185,6 +185,8 @@ class Reliability(nn.Module):
 class CompactNet(nn.Module):
     """Waveforms to logits per task."""
 
+    precisions = ("float32",)
+
     def __init__(self, config: CompactConfig | None = None) -> None:
         super().__init__()
         self.config = config or CompactConfig()
@@ -206,11 +208,19 @@ class CompactNet(nn.Module):
             ``BIN`` ``(batch, 2)``, ``VQ`` and ``AUX`` ``(batch, 4)``, ``DEC`` ``(batch, 3)``, for
             the tasks that the network has; classes in the order of `codecsleuth.taxonomy.CLASSES`.
         """
-        answers = self.evidence(waveforms)
+        answers = self.outputs(waveforms)
         return {task: answers[task] for task in self.config.tasks}
 
-    def evidence(self, waveforms: Tensor) -> dict[str, Tensor]:
-        """All that the network says: the tasks and, if it tells families apart, ``FAMILY``.
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Logits of each task."""
+        return {task: len(CLASSES[task]) for task in self.config.tasks}
+
+    def set_precision(self, precision: str) -> None:
+        """Nothing to do: it computes in float32."""
+
+    def outputs(self, waveforms: Tensor, *, exact: bool = True) -> dict[str, Tensor]:
+        """All that the network computes: the tasks and, if it tells families apart, ``FAMILY``.
 
         Returns:
             As `forward`, and ``FAMILY`` ``(batch, families)`` in the order of the configuration.
@@ -280,3 +290,8 @@ def split_blocks(features: Tensor) -> dict[str, Tensor]:
         name: piece.reshape(-1, block.channels, block.width)
         for (name, block), piece in zip(BLOCKS.items(), pieces, strict=True)
     }
+
+
+def build(config: Mapping[str, Any]) -> CompactNet:
+    """The network that a weights file describes; see `codecsleuth.models.network`."""
+    return CompactNet(CompactConfig(**config))

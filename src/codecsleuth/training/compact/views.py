@@ -23,7 +23,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codecsleuth.audio.recording import WINDOW_SAMPLES, Samples, open_recording
+from codecsleuth.arrays import Samples
+from codecsleuth.audio.recording import open_recording
+from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.augment import chain as augment
 from codecsleuth.augment.chain import Augmentation
 from codecsleuth.data.items import Item, ItemTable

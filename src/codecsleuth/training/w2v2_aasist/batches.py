@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from codecsleuth.audio.recording import WINDOW_SAMPLES, Samples
+from codecsleuth.arrays import Samples
+from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.data.items import Item
 from codecsleuth.errors import DataError
 from codecsleuth.training.compact.views import read_clip
