@@ -23,6 +23,7 @@ from codecsleuth.report.analysis_page import analysis_page, clock
 from codecsleuth.report.evaluation_page import evaluation_page, reliability
 from codecsleuth.report.evaluation_tables import render
 from codecsleuth.taxonomy import CLASSES
+from codecsleuth.verdict import VERDICTS
 from conftest import Outcome, score_file
 
 HOSTILE = (
@@ -82,16 +83,17 @@ def is_self_contained(page: str) -> Reader:
     return read
 
 
-def analysis(path: str = "call.wav", segments: int = 5, **changes: Any) -> dict[str, Any]:
+def analysis(path: str = "call.wav", windows: int = 5, **changes: Any) -> dict[str, Any]:
     pieces = [
         {"start_s": 2.0 * n, "end_s": 2.0 * n + 4, "codec_probability": (n % 5) / 4}
-        for n in range(segments)
+        for n in range(windows)
     ]
-    evidence = {"sha256": "d" * 64, "bytes": 123456, "format": "WAV PCM_16"}
+    evidence = {"sha256": "d" * 64, "bytes": 123456, "container": "WAV", "coding": "PCM_16"}
     evidence |= {"sample_rate": 16000, "channels": 1, "duration_s": 12.0}
     axes = {
         axis.lower(): {
             "label": CLASSES[axis][1],
+            "likeliest": CLASSES[axis][1],
             "probability": 0.75,
             "probabilities": dict.fromkeys(CLASSES[axis][1:], 0.25) | {CLASSES[axis][1]: 0.75},
         }
@@ -100,17 +102,17 @@ def analysis(path: str = "call.wav", segments: int = 5, **changes: Any) -> dict[
     result = {"path": path, "status": "ok", "evidence": evidence, "verdict": "codec"}
     result |= {"codec_probability": 0.9, "log10_lr": 2.0, "taxonomy": axes}
     result |= {"familiarity": 0.31, "candidates": []}
-    return {**result, "segments": pieces, "warnings": [], **changes}
+    return {**result, "windows": pieces, "findings": [], **changes}
 
 
 def content(*results: dict[str, Any]) -> dict[str, Any]:
     settings = {"sample_rate": 16000, "window_s": 4.0375, "hop_s": 2.01875, "device": "cpu"}
     settings |= {"codec_threshold": 0.8, "bona_fide_threshold": 0.2}
     model = {"name": "compact", "version": "1", "sha256": "e" * 64, "tasks": list(CLASSES)}
-    verdicts = dict.fromkeys(("codec", "bona_fide", "inconclusive"), 0)
+    verdicts = {one.name: 0 for one in VERDICTS}
     summary = {"files": len(results), "analysed": len(results), "errors": 0, "verdicts": verdicts}
     return {
-        "schema": "codecsleuth/analysis/1",
+        "schema": "codecsleuth/analysis/2",
         "tool": {"name": "codecsleuth", "version": "1.2.3"},
         "model": model,
         "settings": settings,
@@ -134,8 +136,8 @@ def test_the_page_says_what_the_answer_says(
         *("Vector quantisation (VQ)", result["taxonomy"]["aux"]["label"], "inconclusive"),
     ):
         assert words in text, words
-    assert all(warning in text for warning in result["warnings"])
-    assert page.count("<title>0:0") == len(result["segments"])
+    assert all(finding["message"] in text for finding in result["findings"])
+    assert page.count("<title>0:0") == len(result["windows"])
 
 
 def test_the_same_answer_gives_the_same_bytes_and_is_not_overwritten(
@@ -169,7 +171,11 @@ def test_a_name_cannot_take_the_page_over(name: str) -> None:
     error = {"path": name, "status": "error", "error": {"kind": "io", "message": name}}
     candidates = [{"codec": name, "score": 0.5, "taxonomy": {"vq": name}, "disagrees": ["vq"]}]
     page = analysis_page(
-        content(analysis(name, warnings=[name], candidates=candidates), error, analysis(name))
+        content(
+            analysis(name, findings=[{"message": name}], candidates=candidates),
+            error,
+            analysis(name),
+        )
     )
     text = is_self_contained(page).text
     assert name.replace("\u202e", "\\u202e") in text
@@ -190,23 +196,23 @@ def test_an_axis_of_unknown_class_and_codecs_that_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("log10_lr", "verdict", "told"),
+    ("log10_lr", "verdict", "words"),
     [
         (2.0, "codec", "about 100 times as probable if the speech has passed through"),
         (-1.2, "bona_fide", "about 16 times as probable if the speech has not passed through"),
         (0.0, "inconclusive", "as probable with a neural codec as without one"),
     ],
 )
-def test_the_strength_of_the_evidence_in_words(log10_lr: float, verdict: str, told: str) -> None:
+def test_the_strength_of_the_evidence_in_words(log10_lr: float, verdict: str, words: str) -> None:
     page = analysis_page(content(analysis(log10_lr=log10_lr, verdict=verdict)))
-    assert told in Reader(page).text
+    assert words in Reader(page).text
     assert ("if there was one" in page) == (verdict != "codec")
 
 
 def test_no_answer_breaks_the_page() -> None:
-    """No axes, no segments, a whole night of segments; odds beyond the scale."""
-    bare = analysis(taxonomy={}, segments=0, log10_lr=9.0)
-    night = analysis(segments=20_000)
+    """No axes, no windows, a whole night of windows; odds beyond the scale."""
+    bare = analysis(taxonomy={}, windows=0, log10_lr=9.0)
+    night = analysis(windows=20_000)
     for result in (bare, night):
         page = analysis_page(content(result))
         is_self_contained(page)
