@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -22,13 +21,7 @@ from numpy.typing import NDArray
 
 from codecsleuth.arrays import sigmoid
 from codecsleuth.audio.windows import SAMPLE_RATE
-from codecsleuth.augment.chain import (
-    TELEPHONE_RATE,
-    high_pass,
-    lossy_round_trip,
-    resample,
-    room,
-)
+from codecsleuth.augment.conditions import CONDITIONS
 from codecsleuth.data.items import Item, class_indices, fold_sources, read_items
 from codecsleuth.errors import AudioError
 from codecsleuth.evaluation.figures import task_metrics
@@ -38,65 +31,6 @@ from codecsleuth.training.compact.views import read_clip
 
 FOLDS = 5
 EVERY = 4
-Waveform = NDArray[np.float32]
-Condition = Callable[[Waveform, np.random.Generator], Waveform]
-
-
-def mp3_64(clip: Waveform, rng: np.random.Generator) -> Waveform:
-    # libsndfile goes from 160 (level 0) to 8 kbit/s (level 1) at 16 kHz.
-    level = (160 - 64) / (160 - 8)
-    return lossy_round_trip(
-        clip, "MP3", "MPEG_LAYER_III", compression_level=level, bitrate_mode="CONSTANT"
-    )
-
-
-def opus_24(clip: Waveform, rng: np.random.Generator) -> Waveform:
-    # libsndfile goes from 256 (level 0) to 6 kbit/s (level 1) a channel.
-    return lossy_round_trip(clip, "OGG", "OPUS", compression_level=(256 - 24) / (256 - 6))
-
-
-def telephone(coder: str) -> Condition:
-    def call(clip: Waveform, rng: np.random.Generator) -> Waveform:
-        narrow = resample(high_pass(clip, rng), SAMPLE_RATE, TELEPHONE_RATE)
-        coded = lossy_round_trip(narrow, "WAV", coder, TELEPHONE_RATE)
-        return resample(coded, TELEPHONE_RATE, SAMPLE_RATE)
-
-    return call
-
-
-def noise_20_db(clip: Waveform, rng: np.random.Generator) -> Waveform:
-    level = np.sqrt(np.mean(np.square(clip, dtype=np.float64))) / 10.0
-    return (clip + level * rng.standard_normal(len(clip))).astype(np.float32)
-
-
-def cut(seconds: float) -> Condition:
-    def shorten(clip: Waveform, rng: np.random.Generator) -> Waveform:
-        length = min(len(clip), round(seconds * SAMPLE_RATE))
-        starts = rng.integers(0, len(clip) - length + 1, 3)
-        # The loudest of a few: a piece of silence would be refused, not answered.
-        return max((clip[start : start + length] for start in starts), key=np.ptp)
-
-    return shorten
-
-
-def rate_44(clip: Waveform, rng: np.random.Generator) -> Waveform:
-    return resample(resample(clip, SAMPLE_RATE, 44_100), 44_100, SAMPLE_RATE)
-
-
-CONDITIONS: dict[str, Condition] = {
-    "as it is": lambda clip, rng: clip,
-    "MP3, 64 kbit/s": mp3_64,
-    "Opus, 24 kbit/s": opus_24,
-    "telephone, 8 kHz mu-law": telephone("ULAW"),
-    "telephone, GSM full rate": telephone("GSM610"),
-    "white noise, 20 dB": noise_20_db,
-    "cut to 1.5 s": cut(1.5),
-    "cut to 2 s": cut(2.0),
-    "cut to 3 s": cut(3.0),
-    "44.1 kHz and back": rate_44,
-    "gain, -6 dB": lambda clip, rng: (0.5 * clip).astype(np.float32),
-    "room": room,
-}
 
 
 def main() -> None:

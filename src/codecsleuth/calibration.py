@@ -150,6 +150,11 @@ class Calibration:
         raw = detection_log_odds(logits, self.classes, NEURAL, (BONA_FIDE,))
         return self._limited(self.neural_scale * raw + self.neural_bias)
 
+    def trace_log_odds(self, logits: FloatArray) -> FloatArray:
+        """What the time line goes by: neural : bona fide if told apart, else codec : bona fide."""
+        neural = self.neural_log_odds(logits)
+        return self.log_odds(logits) if neural is None else neural
+
     def probabilities(self, logits: FloatArray) -> dict[str, FloatArray]:
         """Probability of each detection class at even prior odds, ``(...)`` per class.
 

@@ -58,20 +58,34 @@ KINDS: Final = MappingProxyType(
         name: Kind(name, severity, message)
         for name, severity, message in (
             (
-                "several_channels",
-                _NOTE,
-                "{channels} channels were mixed down to one",
-            ),
-            (
-                "low_sample_rate",
-                _WARNING,
-                "stored at {rate} Hz: nothing above {khz:g} kHz, where much of a codec's trace is",
+                "no_speech",
+                _DECISIVE,
+                "{seconds:.2f} s of speech found: too little for any verdict, whatever the "
+                "network's figures are",
             ),
             (
                 "very_short",
                 _WARNING,
                 "{seconds:.2f} s of audio: there is little to measure, and short clips are "
                 "misjudged more often",
+            ),
+            (
+                "mostly_silence",
+                _WARNING,
+                "{seconds:.1f} s of speech, {share:.0%} of the recording: the answer rests on "
+                "little, and pauses are judged too",
+            ),
+            (
+                "noisy",
+                _WARNING,
+                "strong noise: speech stands {range:.0f} dB above the quietest parts; noise "
+                "hides a codec's trace and imitates it",
+            ),
+            (
+                "low_level",
+                _WARNING,
+                "very low level: speech at {level:.0f} dB of full scale, near the rounding noise "
+                "of 16 bits",
             ),
             (
                 "overdriven",
@@ -81,7 +95,47 @@ KINDS: Final = MappingProxyType(
             (
                 "clipped",
                 _WARNING,
-                "clipped: {share:.1%} of the samples at full scale",
+                "clipped: {share:.1%} of the samples at full scale; clipping adds lines to the "
+                "spectrum that no codec made",
+            ),
+            (
+                "band_limited",
+                _WARNING,
+                "nothing above {khz:.1f} kHz: part of the band that a codec leaves its trace in "
+                "is missing, so that a codec may go unnoticed",
+            ),
+            (
+                "low_sample_rate",
+                _WARNING,
+                "stored at {rate} Hz: nothing above {khz:g} kHz, where much of a codec's trace is",
+            ),
+            (
+                "upsampled",
+                _NOTE,
+                "stored at {rate} Hz, but nothing above {khz:.1f} kHz: the sample rate was raised "
+                "after the recording, or a coder cut it off",
+            ),
+            (
+                "earlier_coding",
+                _WARNING,
+                "the spectrum ends at {khz:.1f} kHz, which points to {what} before it was stored "
+                "like this; such coding hides part of a codec's trace",
+            ),
+            (
+                "lossy_container",
+                _NOTE,
+                "stored with a lossy coding ({coding}), which hides part of a codec's trace",
+            ),
+            (
+                "several_channels",
+                _NOTE,
+                "{channels} channels were mixed down to one",
+            ),
+            (
+                "channels_differ",
+                _WARNING,
+                "the channels differ in {share:.0%} of their power: they may have different "
+                "origins; --channel each answers for each of them",
             ),
             (
                 "silent_windows",
@@ -109,9 +163,10 @@ KINDS: Final = MappingProxyType(
                 "{tracks} audio tracks, of which number {track} was read",
             ),
             (
-                "windows_disagree",
+                "several_passages",
                 _WARNING,
-                "the windows disagree: {codec} of {total} look codec-coded, {bona_fide} do not",
+                "parts of the recording differ: {neural} of {all} passages ({seconds:.1f} s) carry "
+                "a neural trace; the figures of the whole recording mix both kinds",
             ),
             (
                 "not_calibrated",

@@ -14,9 +14,17 @@ from numpy.typing import ArrayLike
 
 from codecsleuth.arrays import Samples
 from codecsleuth.audio.decode import MAX_CHANNELS, MAX_RATE, MIN_RATE, Stream, open_stream
-from codecsleuth.audio.measurements import LevelMeter, Measurements, findings_of
+from codecsleuth.audio.measurements import Measurements, findings_of
+from codecsleuth.audio.meters import (
+    ActivityMeter,
+    ChannelMeter,
+    LevelMeter,
+    SpectrumMeter,
+    band_edge,
+)
 from codecsleuth.audio.source import open_source
-from codecsleuth.audio.windows import Window, cut_windows, resample
+from codecsleuth.audio.speech import SpeechMeter, seconds_of
+from codecsleuth.audio.windows import SAMPLE_RATE, Window, cut_windows, resample
 from codecsleuth.errors import AudioError
 from codecsleuth.findings import Finding
 
@@ -77,10 +85,40 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Facts:
-    """What reading a recording to its end has shown."""
+    """What reading a recording to its end has shown.
+
+    Attributes:
+        evidence: for the answer.
+        measurements: behind the findings.
+        speech: start and end of each passage of speech, in seconds from where reading began.
+        findings: what bears on the answer.
+    """
 
     evidence: Evidence
+    measurements: Measurements
+    speech: tuple[tuple[float, float], ...]
     findings: tuple[Finding, ...]
+
+
+class _Meters:
+    """All meters of one reading."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.levels = LevelMeter(sample_rate)
+        self.channels = ChannelMeter()
+        self.spectrum = SpectrumMeter(sample_rate)
+        self.activity = ActivityMeter(SAMPLE_RATE)
+        self.speech = SpeechMeter()
+
+    def add_stored(self, block: Samples, mono: Samples) -> None:
+        """Take a block at the stored rate, and its mono."""
+        self.channels.add(block)
+        self.spectrum.add(mono)
+
+    def add_16k(self, block: Samples) -> None:
+        """Take a block of 16 kHz mono."""
+        self.activity.add(block)
+        self.speech.add(block)
 
 
 @dataclass(frozen=True)
@@ -105,27 +143,21 @@ class Recording:
         Raises:
             AudioError: it is cut short, too short, silent or not finite.
         """
-        levels = LevelMeter(self.stream.sample_rate)
+        meters = _Meters(self.stream.sample_rate)
         total = silent = 0
-        for window in cut_windows(self._samples(levels), self.excerpt.start_s):
+        for window in cut_windows(self._samples(meters), self.excerpt.start_s):
             total += 1
             if window.silent:
                 silent += 1
             else:
                 take(window)
-        facts = Measurements(
-            sample_rate=self.stream.sample_rate,
-            channels=self.stream.channels,
-            frames=levels.frames,
-            peak=levels.peak,
-            full_scale=levels.full_scale,
-            windows=total,
-            silent_windows=silent,
-        )
+        speech = meters.speech.passages()
+        facts = self._measurements(meters, speech, total, silent)
         if silent == total:
             cancel = ": the channels cancel each other when mixed down" * facts.cancelled
             raise AudioError("silent", f"silent throughout{cancel}")
-        return Facts(self._evidence(facts), (*self.stream.findings, *findings_of(facts)))
+        findings = (*self.stream.findings, *findings_of(facts))
+        return Facts(self._evidence(facts), facts, speech, findings)
 
     def samples(self) -> Iterator[Samples]:
         """All of it as blocks of 16 kHz mono.
@@ -133,11 +165,28 @@ class Recording:
         Raises:
             AudioError: it is cut short or not finite.
         """
-        return self._samples(LevelMeter(self.stream.sample_rate))
+        yield from resample(
+            self._mono(LevelMeter(self.stream.sample_rate)), self.stream.sample_rate
+        )
 
-    def _samples(self, levels: LevelMeter) -> Iterator[Samples]:
-        yield from resample(self._mono(levels), self.stream.sample_rate)
-        rate, declared = self.stream.sample_rate, self.stream.declared_frames
+    def _samples(self, meters: _Meters) -> Iterator[Samples]:
+        for block in resample(self._mono(meters.levels, meters), self.stream.sample_rate):
+            meters.add_16k(block)
+            yield block
+
+    def _mono(self, levels: LevelMeter, meters: _Meters | None = None) -> Iterator[Samples]:
+        """Blocks of mono at the stored rate; checks at the end that all of it came.
+
+        Raises:
+            AudioError: it is cut short, holds nothing, or is not finite.
+        """
+        for block in self._part():
+            levels.add(block)
+            mono = self._mixed(block)
+            if meters is not None:
+                meters.add_stored(block, mono)
+            yield mono
+        rate, declared = self.stream.sample_rate, self._declared_frames()
         if levels.frames == 0:
             raise AudioError("empty", "holds no audio samples")
         if declared is not None and levels.frames < declared:
@@ -147,10 +196,66 @@ class Recording:
                 f"the file ends after {levels.frames / rate:.2f} s",
             )
 
-    def _mono(self, levels: LevelMeter) -> Iterator[Samples]:
+    def _part(self) -> Iterator[Samples]:
+        """The blocks between start and end of the excerpt.
+
+        Raises:
+            AudioError: the recording ends before the excerpt begins.
+        """
+        rate, excerpt = self.stream.sample_rate, self.excerpt
+        start = round(excerpt.start_s * rate)
+        end = None if excerpt.end_s is None else round(excerpt.end_s * rate)
+        place = 0
         for block in self.stream.blocks:
-            levels.add(block)
-            yield mix_down(block)
+            stop = len(block) if end is None else max(0, min(len(block), end - place))
+            piece = block[max(0, start - place) : stop]
+            place += len(block)
+            if len(piece):
+                yield piece
+            if end is not None and place >= end:
+                return
+        if 0 < place <= start:
+            raise AudioError(
+                "excerpt", f"ends at {place / rate:.2f} s, before the start at {excerpt.start_s} s"
+            )
+
+    def _declared_frames(self) -> int | None:
+        """Frames that are to come; None if nothing is promised, or a part alone is read."""
+        whole = self.excerpt.start_s == 0.0 and self.excerpt.end_s is None
+        return self.stream.declared_frames if whole else None
+
+    def _mixed(self, block: Samples) -> Samples:
+        """One channel, or the mean of all, ``(frames, channels)`` to ``(frames,)``.
+
+        Raises:
+            AudioError: there is no such channel.
+        """
+        channel = self.excerpt.channel
+        if channel is None:
+            return mix_down(block)
+        if not 1 <= channel <= block.shape[1]:
+            raise AudioError("channel", f"no channel {channel}; there are {block.shape[1]}")
+        return block[:, channel - 1]
+
+    def _measurements(
+        self, meters: _Meters, speech: tuple[tuple[float, float], ...], windows: int, silent: int
+    ) -> Measurements:
+        stream, levels = self.stream, meters.levels
+        return Measurements(
+            sample_rate=stream.sample_rate,
+            channels=stream.channels,
+            mixed=stream.channels > 1 and self.excerpt.channel is None,
+            coding=stream.coding,
+            frames=levels.frames,
+            peak=levels.peak,
+            full_scale=levels.full_scale,
+            channel_difference=meters.channels.difference,
+            speech_s=seconds_of(speech),
+            activity=meters.activity.levels(speech),
+            edge=band_edge(meters.spectrum.bands()),
+            windows=windows,
+            silent_windows=silent,
+        )
 
     def _evidence(self, facts: Measurements) -> Evidence:
         stream = self.stream
@@ -162,7 +267,7 @@ class Recording:
             sample_rate=stream.sample_rate,
             channels=stream.channels,
             duration_s=round(facts.duration_s, 6),
-            speech_s=None,
+            speech_s=round(facts.speech_s, 3),
             decoder=stream.decoder,
         )
 

@@ -100,6 +100,25 @@ def cut_windows(blocks: Iterable[Samples], start_s: float = 0.0) -> Iterator[Win
         yield _window(start_s, begin, samples, len(unread) / HOP_SAMPLES)
 
 
+def windows_between(one: Window, other: Window, steps: int) -> Iterator[Window]:
+    """Windows that begin between two others, at even distances, from the samples of the two.
+
+    Args:
+        one: a window of the hop grid.
+        other: a later one; nothing is given if the two leave a gap, or follow too closely.
+        steps: parts that a hop is cut into.
+    """
+    apart = round((other.start_s - one.start_s) * SAMPLE_RATE)
+    step = HOP_SAMPLES // steps
+    if not step < apart <= WINDOW_SAMPLES:
+        return
+    joined = np.concatenate([one.samples, other.samples[WINDOW_SAMPLES - apart :]])
+    for start in range(step, apart - step // 2, step):
+        begin = one.start_s + start / SAMPLE_RATE
+        samples = joined[start : start + WINDOW_SAMPLES]
+        yield Window(begin, begin + WINDOW_S, samples, 0.0)
+
+
 def _window(start_s: float, start: int, samples: Samples, weight: float = 1.0) -> Window:
     begin, end = (start_s + place / SAMPLE_RATE for place in (start, start + WINDOW_SAMPLES))
     return Window(begin, end, samples, min(1.0, weight))

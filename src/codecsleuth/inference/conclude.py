@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,20 +19,20 @@ from codecsleuth.calibration import (
     Calibration,
     familiarity,
 )
-from codecsleuth.findings import Finding, finding
+from codecsleuth.findings import Finding, Severity, finding
 from codecsleuth.inference.aggregate import aggregate
 from codecsleuth.inference.answer import (
     Analysis,
     AxisAnswer,
     Candidate,
     Logits,
+    Passage,
     Record,
     WindowAnswer,
 )
+from codecsleuth.inference.timeline import STEPS, TIMELINE, Point, Stretch, find_stretches
 from codecsleuth.taxonomy import AXES, CLASSES, FAMILY, family_class
 
-#: Share of the windows that must contradict the others to be worth a finding.
-_DISSENT_SHARE: Final = 0.2
 #: Codec families that an answer names.
 CANDIDATES: Final = 5
 
@@ -56,11 +56,21 @@ class WindowLogits:
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """All that the network gave for a recording, before aggregation and calibration."""
+    """All that the network gave for a recording, before aggregation and calibration.
+
+    Attributes:
+        evidence: what was examined.
+        windows: the network's output for each window.
+        findings: what bears on the answer.
+        between: its output for windows between those, where the recording may change.
+        speech: start and end of each passage of speech, in seconds.
+    """
 
     evidence: Evidence
     windows: tuple[WindowLogits, ...]
     findings: tuple[Finding, ...]
+    between: tuple[WindowLogits, ...] = ()
+    speech: tuple[tuple[float, float], ...] = ()
 
     def logits(self) -> Logits:
         """Logits of the whole recording, ``(classes,)`` per task; see `aggregate`."""
@@ -90,11 +100,12 @@ def conclude(
             if axis in logits
         }
     )
+    passages = find_passages(raw, calibration)
     neural = calibration.neural_log_odds(logits["BIN"])
     return Analysis(
         path=path,
         evidence=raw.evidence,
-        verdict=calibration.verdict(probabilities),
+        verdict=_verdict(probabilities, raw.findings, passages, calibration),
         probabilities=_named(probabilities),
         log10_lr=float(calibration.log_odds(logits["BIN"])) / LN10,
         log10_lr_neural=None if neural is None else float(neural) / LN10,
@@ -102,12 +113,67 @@ def conclude(
         taxonomy=taxonomy,
         familiarity=familiar,
         candidates=candidates(logits, families, taxonomy),
-        passages=(),
+        passages=passages,
         windows=windows,
         explanation=Record(),
-        findings=(*raw.findings, *_dissent(raw.windows, calibration)),
+        findings=(*raw.findings, *_passage_findings(passages)),
         raw=logits,
     )
+
+
+def find_passages(raw: RawAnswer, calibration: Calibration) -> tuple[Passage, ...]:
+    """Passages of a recording, each with its verdict; none if nothing decides on a verdict."""
+    windows = sorted((*raw.windows, *raw.between), key=lambda one: one.start_s)
+    if not windows or _decided_against(raw.findings):
+        return ()
+    points = [
+        Point(one.start_s, one.end_s, float(calibration.trace_log_odds(one.logits["BIN"])))
+        for one in windows
+    ]
+    end = windows[-1].end_s
+    stretches = find_stretches(points, end, TIMELINE)
+    if len(stretches) == 1:
+        return (_passage(stretches[0], raw.windows, calibration),)
+    return tuple(_passage(one, windows[one.first : one.last], calibration) for one in stretches)
+
+
+def _passage(
+    stretch: Stretch, windows: Sequence[WindowLogits], calibration: Calibration
+) -> Passage:
+    """A stretch with the verdict of the windows whose middles are in it."""
+    weights = [max(one.weight, 1 / STEPS) for one in windows]
+    logits = aggregate([one.logits for one in windows], weights)
+    probabilities = _probabilities(logits, calibration)
+    name = calibration.verdict(probabilities)
+    # What made the state change was strong; what is left beside it is judged by itself.
+    return Passage(stretch.start_s, stretch.end_s, name, probabilities[CODEC])
+
+
+def _verdict(
+    probabilities: Mapping[str, float],
+    findings: Sequence[Finding],
+    passages: Sequence[Passage],
+    calibration: Calibration,
+) -> str:
+    """The verdict; none is confident where a finding decides against it."""
+    if _decided_against(findings):
+        return verdict.INCONCLUSIVE
+    neural = [verdict.by_name(one.verdict).neural for one in passages]
+    if any(neural) and not all(neural):
+        return verdict.MIXED
+    return calibration.verdict(probabilities)
+
+
+def _decided_against(findings: Sequence[Finding]) -> bool:
+    return any(one.severity == Severity.decisive for one in findings)
+
+
+def _passage_findings(passages: Sequence[Passage]) -> Iterator[Finding]:
+    """A finding if parts of the recording differ."""
+    neural = [one for one in passages if verdict.by_name(one.verdict).neural]
+    if neural and len(neural) < len(passages):
+        seconds = sum(one.end_s - one.start_s for one in neural)
+        yield finding("several_passages", neural=len(neural), seconds=seconds, all=len(passages))
 
 
 def _probabilities(logits: Logits, calibration: Calibration) -> dict[str, float]:
@@ -166,12 +232,3 @@ def _candidate(family: str, score: float, taxonomy: Mapping[str, AxisAnswer]) ->
         if answer.label != UNKNOWN and known.get(axis, answer.label) != answer.label
     )
     return Candidate(family, score, known, disagrees)
-
-
-def _dissent(windows: Sequence[WindowLogits], calibration: Calibration) -> list[Finding]:
-    """A finding if part of the windows look codec-coded and part of them the opposite."""
-    verdicts = [calibration.verdict(_probabilities(one.logits, calibration)) for one in windows]
-    codec, bona_fide = (verdicts.count(name) for name in (verdict.CODEC, verdict.BONA_FIDE))
-    if min(codec, bona_fide) < max(1.0, _DISSENT_SHARE * len(windows)):
-        return []
-    return [finding("windows_disagree", codec=codec, total=len(windows), bona_fide=bona_fide)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -26,7 +27,7 @@ from codecsleuth.audio.recording import (
     array_recording,
     open_recording,
 )
-from codecsleuth.audio.windows import WINDOW_SAMPLES, Window
+from codecsleuth.audio.windows import WINDOW_SAMPLES, Window, windows_between
 from codecsleuth.calibration import UNFITTED, Calibration, bin_from_axes
 from codecsleuth.errors import AudioError, WeightsError
 from codecsleuth.findings import Finding, finding
@@ -39,6 +40,7 @@ from codecsleuth.inference.compute import (
     pick_precision,
 )
 from codecsleuth.inference.conclude import RawAnswer, WindowLogits, conclude
+from codecsleuth.inference.timeline import STEPS, TIMELINE, needs_refining
 from codecsleuth.taxonomy import AXES, CLASSES, DETECTION, FAMILY
 
 if TYPE_CHECKING:
@@ -203,6 +205,11 @@ class Model:
         facts = recording.read(scorer.take)
         return scorer.answer(facts)
 
+    def may_change(self, one: Logits, other: Logits) -> bool:
+        """Whether a recording may change its kind between two windows, by their logits."""
+        odds = [float(self.calibration.trace_log_odds(of["BIN"])) for of in (one, other)]
+        return needs_refining(odds[0], odds[1], TIMELINE)
+
     def window_logits(self, windows: Sequence[Samples], *, exact: bool = False) -> list[Logits]:
         """Logits ``(classes,)`` per task of each of several windows ``(samples,)`` at 16 kHz.
 
@@ -243,12 +250,18 @@ class Model:
 
 
 class _WindowScorer:
-    """Takes windows as they are read, computes them in groups, and holds their logits."""
+    """Takes windows as they are read, computes them in groups, and holds their logits.
+
+    Where two neighbouring windows differ as if the recording changed between them, windows in
+    between are computed too, from the samples of the two.
+    """
 
     def __init__(self, model: Model, mapper: Mapper, exact: bool) -> None:
         self._model, self._mapper, self._exact = model, mapper, exact
         self._waiting: list[Window] = []
         self._scored: list[WindowLogits] = []
+        self._between: list[WindowLogits] = []
+        self._last: tuple[Window, WindowLogits] | None = None
 
     def take(self, window: Window) -> None:
         """Take the next window."""
@@ -259,15 +272,37 @@ class _WindowScorer:
     def answer(self, facts: Facts) -> RawAnswer:
         """All windows' logits, with what reading the recording has shown."""
         self._compute()
-        findings = (*facts.findings, *self._model.findings)
-        return RawAnswer(facts.evidence, tuple(self._scored), findings)
+        return RawAnswer(
+            evidence=facts.evidence,
+            windows=tuple(self._scored),
+            findings=(*facts.findings, *self._model.findings),
+            between=tuple(self._between),
+            speech=facts.speech,
+        )
 
     def _compute(self) -> None:
-        size = 1 if self._model.device == "cpu" else GPU_BATCH
-        groups = [self._waiting[i : i + size] for i in range(0, len(self._waiting), size)]
-        for group, logits in zip(groups, self._mapper(self._logits, groups), strict=True):
-            self._scored += map(_window_logits, group, logits)
+        scored = self._score(self._waiting)
+        pairs = list(zip(self._waiting, scored, strict=True))
+        if self._last is not None:
+            pairs.insert(0, self._last)
+        between = [
+            window
+            for one, other in pairwise(pairs)
+            if self._model.may_change(one[1].logits, other[1].logits)
+            for window in windows_between(one[0], other[0], STEPS)
+        ]
+        self._scored += scored
+        self._between += self._score(between)
+        self._last = pairs[-1] if pairs else None
         self._waiting = []
+
+    def _score(self, windows: Sequence[Window]) -> list[WindowLogits]:
+        size = 1 if self._model.device == "cpu" else GPU_BATCH
+        groups = [windows[i : i + size] for i in range(0, len(windows), size)]
+        scored: list[WindowLogits] = []
+        for group, logits in zip(groups, self._mapper(self._logits, groups), strict=True):
+            scored += map(_window_logits, group, logits)
+        return scored
 
     def _logits(self, windows: Sequence[Window]) -> list[Logits]:
         samples = [window.samples for window in windows]

@@ -27,6 +27,7 @@ from codecsleuth.arrays import Samples
 from codecsleuth.audio.recording import open_recording
 from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.augment import chain as augment
+from codecsleuth.augment import channels
 from codecsleuth.augment.chain import Augmentation
 from codecsleuth.data.items import Item, ItemTable
 from codecsleuth.errors import AudioError, DataError
@@ -58,7 +59,8 @@ class ViewMaker:
         """File of a rendered view; its name changes with all that its content follows from."""
         described: list[object] = [self.data_sha256, _code_sha256(front_end)]
         if view:
-            described += [asdict(self.augmentation), _code_sha256(augment), self.seed]
+            code = [_code_sha256(module) for module in (augment, channels)]
+            described += [asdict(self.augmentation), *code, self.seed]
         key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
         return self.folder / f"view-{view:03d}-{key}.npy"
 
