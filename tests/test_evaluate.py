@@ -48,9 +48,13 @@ def clips(count: int = 12) -> list[Item]:
     ]
 
 
+VERDICTS = {"spoof": "codec", "bonafide": "bona_fide"}
+
+
 @dataclass(frozen=True)
 class Answer:
     raw: Mapping[str, NDArray[np.float64]]
+    verdict: str
 
 
 class Oracle:
@@ -59,6 +63,7 @@ class Oracle:
     def __init__(self, items: list[Item], noise: float = 0.0, tasks: tuple[str, ...] = ()) -> None:
         generator = np.random.default_rng(1)
         self.closed = False
+        self.verdicts = {str(item.path): VERDICTS[item.label] for item in items}
         self.answers = {
             str(item.path): {
                 task: self.answer(item, task, noise * generator.normal(size=len(CLASSES[task])))
@@ -76,7 +81,10 @@ class Oracle:
         try:
             for one in inputs:
                 answer = self.answers.get(one.path)
-                yield Answer(answer) if answer else FileError(one.path, "silent", "silence")
+                if answer:
+                    yield Answer(answer, self.verdicts.get(one.path, "inconclusive"))
+                else:
+                    yield FileError(one.path, "silent", "silence")
         finally:
             self.closed = True
 
@@ -390,3 +398,19 @@ def test_other_labels_leave_the_figures_of_codec_and_bona_fide_alone() -> None:
     assert "vocoder" not in mixed.tasks["BIN"].columns
     assert mixed.per_source["page"].other_clips == 40
     assert set(mixed.per_label) - set(alone.per_label) == {"vocoder", "neural"}
+
+
+def test_shares_are_of_the_verdicts_that_analyze_gives() -> None:
+    """A recording of mixed passages, and one on which a finding decides against a verdict."""
+    items = clips()
+    oracle = Oracle(items)
+    mixed, undecided = [str(item.path) for item in items if item.is_codec][:2]
+    oracle.verdicts |= {mixed: "mixed", undecided: "inconclusive"}
+    result = evaluate(oracle.table(items), Calibration(), draws=0)
+    assert verdicts(result, "codec") == {
+        "codec": 34,
+        "mixed": 1,
+        "inconclusive": 1,
+        "bona_fide": 0,
+    }
+    assert result.tasks["BIN"].figures["inconclusive"].value == pytest.approx(1 / 48)

@@ -53,7 +53,8 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_what_was_written_is_read_to_the_last_bit(write: Callable[..., Path]) -> None:
-    before = score_file(table(), Calibration(bin_scale=1 / 3, bin_bias=0.1))
+    scores = replace(table(), verdicts=("codec", "mixed", "bona_fide", "codec", "neural"))
+    before = score_file(scores, Calibration(bin_scale=1 / 3, bin_bias=0.1))
     bad = {"path": "x.wav", "row": 9, "kind": "silent", "message": "silence\nthroughout"}
     provenance = replace(
         before.provenance, missing=("gone.wav",), unreadable=(bad,), notes=("a note",)
@@ -63,6 +64,7 @@ def test_what_was_written_is_read_to_the_last_bit(write: Callable[..., Path]) ->
     assert after.provenance == before.provenance
     assert after.scores.items == before.scores.items
     assert all((after.scores.logits[t] == before.scores.logits[t]).all() for t in CLASSES)
+    assert after.scores.verdicts == before.scores.verdicts
     assert after.to_csv() == before.to_csv()
 
 
@@ -151,7 +153,8 @@ def test_rows_name_columns_by_task_and_class() -> None:
 
 
 def damaged(change: Callable[[str], str]) -> str:
-    return change(score_file(table(("0.wav", "1.wav", "2.wav"))).to_csv())
+    scores = replace(table(("0.wav", "1.wav", "2.wav")), verdicts=("mixed",) * 3)
+    return change(score_file(scores).to_csv())
 
 
 @pytest.mark.parametrize(
@@ -168,6 +171,7 @@ def damaged(change: Callable[[str], str]) -> str:
         (lambda text: text.replace('"table_sha256"', '"table"'), "does not say 'table_sha256'"),
         (lambda text: text.replace("bin_scale", "bin_size"), "not a scores file"),
         (lambda text: text.replace("spoof", "spoofed"), "label 'spoofed'"),
+        (lambda text: text.replace(",mixed,", ",error,"), "verdict 'error'"),
         (
             lambda text: text.replace('"codec", "bona fide"]', '"fake", "bona fide"]', 1),
             "classes of",

@@ -166,9 +166,21 @@ class ClipAnswers:
         items: tuple[Item, ...],
         logits: Mapping[str, FloatArray],
         calibration: Calibration,
+        verdicts: Sequence[str] = (),
     ) -> ClipAnswers:
-        """Calibrate a model's raw logits, per task ``(clips, classes)``."""
-        return cls(items, {t: calibrated(t, values, calibration) for t, values in logits.items()})
+        """Calibrate a model's raw logits.
+
+        Args:
+            items: the clips.
+            logits: per task ``(clips, classes)``.
+            calibration: of the model.
+            verdicts: that ``analyze`` gave; if none, those at the calibrated probabilities.
+        """
+        answers = {task: calibrated(task, values, calibration) for task, values in logits.items()}
+        if verdicts and "BIN" in answers:
+            places = np.array([VERDICT_NAMES.index(name) for name in verdicts], dtype=np.int64)
+            answers["BIN"] = answers["BIN"].with_arrays({"verdicts": places})
+        return cls(items, answers)
 
     @classmethod
     def concatenated(cls, parts: Sequence[ClipAnswers]) -> ClipAnswers:

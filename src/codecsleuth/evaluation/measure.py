@@ -49,7 +49,7 @@ def evaluate(
         draws: bootstrap draws for the 95 % intervals; 0 for none.
         seed: of the draws.
     """
-    answers = ClipAnswers.of(scores.items, scores.logits, calibration)
+    answers = ClipAnswers.of(scores.items, scores.logits, calibration, scores.verdicts)
     return evaluate_answers(answers, draws=draws, seed=seed)
 
 

@@ -25,7 +25,7 @@ from codecsleuth.arrays import FloatArray
 from codecsleuth.calibration import BONA_FIDE, CODEC, Calibration, detection_log_odds
 from codecsleuth.data.items import Item
 from codecsleuth.errors import DataError
-from codecsleuth.evaluation.answers import ClipAnswers
+from codecsleuth.evaluation.answers import VERDICT_NAMES, ClipAnswers
 from codecsleuth.evaluation.labels import LABELS
 from codecsleuth.evaluation.scores import ScoreTable
 from codecsleuth.storage import write_atomically
@@ -51,6 +51,8 @@ _ITEM_COLUMNS: Final = (
     *("row", "split", "label", "vq", "aux", "dec", "codec", "variant", "kind", "group"),
     *("source", "duration_s", "subset", "system", "speaker"),
 )
+#: The verdict of ``analyze``; files of earlier versions do not have it.
+_VERDICT: Final = "verdict"
 #: By the end of a file's name how it is compressed; the same scores give the same bytes.
 _COMPRESS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     ".gz": partial(gzip.compress, mtime=0),
@@ -128,8 +130,8 @@ class ScoreFile:
 
     def answers(self) -> ClipAnswers:
         """What the model says once calibrated."""
-        scores = self.scores
-        return ClipAnswers.of(scores.items, scores.logits, self.provenance.calibration)
+        of, calibration = self.scores, self.provenance.calibration
+        return ClipAnswers.of(of.items, of.logits, calibration, of.verdicts)
 
     def to_csv(self) -> str:
         """The text of the file: header, and a row per clip.
@@ -141,11 +143,13 @@ class ScoreFile:
         text.writelines(f"# {name}: {_json(value)}\n" for name, value in self._header().items())
         writer = csv.writer(text, lineterminator="\n")
         numbers = self._numbers()
-        writer.writerow(["path", *_ITEM_COLUMNS, *numbers])
+        columns = [_VERDICT] if self.scores.verdicts else []
+        writer.writerow(["path", *_ITEM_COLUMNS, *columns, *numbers])
         values = np.stack(list(numbers.values()), axis=1)
-        for item, row in zip(self.scores.items, values.tolist(), strict=True):
+        for place, (item, row) in enumerate(zip(self.scores.items, values.tolist(), strict=True)):
             facts = [getattr(item, column) for column in _ITEM_COLUMNS]
-            writer.writerow([item.file, *facts, *map(repr, row)])
+            verdicts = self.scores.verdicts[place : place + 1]
+            writer.writerow([item.file, *facts, *verdicts, *map(repr, row)])
         return text.getvalue()
 
     def _header(self) -> dict[str, Any]:
@@ -212,7 +216,11 @@ def read_score_file(path: Path) -> ScoreFile:
         for task, names in header.get("classes", {}).items():
             if list(classes[task]) != list(names):
                 raise ValueError(f"classes of {task}: {names!r}")
-        scores = ScoreTable.of(*zip(*((_item(r), _logits(r, classes)) for r in rows), strict=True))
+        scores = ScoreTable.of(
+            [_item(row) for row in rows],
+            [_logits(row, classes) for row in rows],
+            [_verdict(row[_VERDICT]) for row in rows if _VERDICT in row],
+        )
         provenance = Provenance(
             model=header["model"],
             data=header["data"],
@@ -292,6 +300,12 @@ def _item(row: Mapping[str, str]) -> Item:
     for axis in AXES:
         item.class_index(axis)
     return item
+
+
+def _verdict(name: str) -> str:
+    if name not in VERDICT_NAMES:
+        raise ValueError(f"verdict {name!r}")
+    return name
 
 
 def _logits(

@@ -30,20 +30,25 @@ class ScoreTable:
         items: the clips.
         logits: per task ``(clips, classes)``; of ``BIN`` in the order of the calibration's classes,
             of an axis in that of `codecsleuth.taxonomy.CLASSES`.
+        verdicts: that ``analyze`` gives on each clip, which findings and passages may change; empty
+            where they are not known, and then those at the calibrated probabilities count.
     """
 
     items: tuple[Item, ...]
     logits: Mapping[str, FloatArray]
+    verdicts: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, items: Sequence[Item], logits: Sequence[Logits]) -> ScoreTable:
+    def of(
+        cls, items: Sequence[Item], logits: Sequence[Logits], verdicts: Sequence[str] = ()
+    ) -> ScoreTable:
         """Of one clip after the other, all with the same tasks."""
         tasks = [task for task in TASKS if logits and task in logits[0]]
         columns = {
             task: np.stack([np.asarray(one[task], dtype=np.float64) for one in logits])
             for task in tasks
         }
-        return cls(tuple(items), columns)
+        return cls(tuple(items), columns, tuple(verdicts) if "BIN" in columns else ())
 
     def labels(self, task: str) -> IntArray:
         """True classes ``(clips,)``; see `codecsleuth.evaluation.labels.true_classes`."""
@@ -81,6 +86,7 @@ def score_items(
 
     items_read: list[Item] = []
     logits: list[Logits] = []
+    verdicts: list[str] = []
     unreadable: list[UnreadableClip] = []
     answers = engine.score(model, (Input(path=str(item.path)) for item in items))
     try:
@@ -90,9 +96,10 @@ def score_items(
             else:
                 items_read.append(item)
                 logits.append(answer.raw)
+                verdicts.append(answer.verdict)
             advance()
     finally:
         # Closing stops the work that is under way; waiting for the garbage collector would not.
         if isinstance(answers, Generator):
             answers.close()
-    return ScoreTable.of(items_read, logits), tuple(unreadable)
+    return ScoreTable.of(items_read, logits, verdicts), tuple(unreadable)
