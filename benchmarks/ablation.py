@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from codecsleuth.data.items import class_indices, fold_sources, read_items
-from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.evaluation.figures import task_metrics
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.taxonomy import AXES
 from codecsleuth.training.compact.trainer import LEFT_OUT_NAME, Trainer

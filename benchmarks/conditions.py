@@ -24,7 +24,7 @@ from codecsleuth.audio.windows import SAMPLE_RATE
 from codecsleuth.augment.conditions import CONDITIONS
 from codecsleuth.data.items import Item, class_indices, fold_sources, read_items
 from codecsleuth.errors import AudioError
-from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.evaluation.figures import task_metrics
 from codecsleuth.inference.model import Model
 from codecsleuth.taxonomy import BIN_CODEC
 from codecsleuth.training.compact.views import read_clip

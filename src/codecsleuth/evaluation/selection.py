@@ -102,8 +102,8 @@ def select(
         raise DataError(f"{table.folder}: none of the {len(missing)} clips chosen has audio here")
     if not items:
         splits = Counter(item.split for item in rows)
-        there = ", ".join(f"{name} ({clips} clips)" for name, clips in sorted(splits.items()))
-        raise DataError(f"{table.folder}: no clips of {selection.describe()}; there are: {there}")
+        listed = ", ".join(f"{name} ({clips} clips)" for name, clips in sorted(splits.items()))
+        raise DataError(f"{table.folder}: no clips of {selection.describe()}; there are: {listed}")
     return selection
 
 
@@ -144,8 +144,8 @@ def overlap_warnings(selection: Selection, training: Mapping[str, Any]) -> list[
         total = len({item.source for item in selection.items})
         return [
             f"NOT LEFT OUT: the weights were trained on {len(known)} of these {total} sources "
-            f"({_listed(known)}); the figures do not say how the model does on sources it has "
-            "never met"
+            f"({_listed(known)}); the figures do not say how the model does on sources that it "
+            "was not trained on"
         ]
     seen = sum(item.split == "train" and item.source in trained for item in selection.items)
     if seen and not selection.left_out:

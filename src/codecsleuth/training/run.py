@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from codecsleuth.arrays import FloatArray
 from codecsleuth.data.items import Item, ItemTable
 from codecsleuth.errors import DataError, UsageError
-from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.evaluation.figures import task_metrics
 from codecsleuth.storage import write_atomically
 from codecsleuth.training.checkpoint import (
     Checkpoint,
