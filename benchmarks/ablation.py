@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from codecsleuth.data.items import class_indices, fold_sources, read_items
+from codecsleuth.data.folds import fold_sources
+from codecsleuth.data.items import class_indices, read_items
 from codecsleuth.evaluation.metrics import task_metrics
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.taxonomy import AXES

@@ -29,7 +29,8 @@ from codecsleuth.augment.chain import (
     resample,
     room,
 )
-from codecsleuth.data.items import Item, class_indices, fold_sources, read_items
+from codecsleuth.data.folds import fold_sources
+from codecsleuth.data.items import Item, class_indices, read_items
 from codecsleuth.errors import AudioError
 from codecsleuth.evaluation.metrics import task_metrics
 from codecsleuth.inference.model import Model

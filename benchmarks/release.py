@@ -26,7 +26,8 @@ import numpy as np
 import torch
 
 from codecsleuth.calibration import familiarity
-from codecsleuth.data.items import ItemTable, class_indices, fold_sources, read_items
+from codecsleuth.data.folds import fold_sources
+from codecsleuth.data.items import ItemTable, class_indices, read_items
 from codecsleuth.evaluation.metrics import area_under_curve
 from codecsleuth.models.compact import CompactNet
 from codecsleuth.taxonomy import FAMILY, TASKS, find_family

@@ -248,7 +248,7 @@ def _check(model: str, out: Path, resume: bool) -> None:
 
 
 def _left_out(table: ItemTable, named: list[str], fold: str | None) -> tuple[str, ...]:
-    from codecsleuth.data.items import fold_sources
+    from codecsleuth.data.folds import fold_sources
 
     rows = sorted((*table.items, *table.missing), key=lambda item: item.row)
     unknown = sorted(set(named) - {item.source for item in rows})
