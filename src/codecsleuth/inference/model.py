@@ -324,7 +324,7 @@ class Model:
         with torch.inference_mode(), _one_thread():
             # A copy in torch's own memory: kernels may choose by alignment.
             waveform = torch.tensor(samples, dtype=torch.float32).unsqueeze(0).to(self.device)
-            answer = getattr(self.network, "evidence", self.network)(waveform)
+            answer = getattr(self.network, "outputs", self.network)(waveform)
             logits: dict[str, FloatArray] = {
                 task: answer[task][0].double().cpu().numpy()
                 for task in (*self.tasks, FAMILY)

@@ -1,4 +1,4 @@
-"""Fit calibration and thresholds to logits of clips that the weights have not seen."""
+"""Fit calibration and thresholds on a calibration set: clips that were not in the training."""
 
 from __future__ import annotations
 
@@ -8,72 +8,93 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from codecsleuth.arrays import FloatArray, sigmoid
+from codecsleuth.arrays import BoolArray, FloatArray, IntArray, sigmoid
 from codecsleuth.calibration import Calibration
-from codecsleuth.models.compact import Reliability
+from codecsleuth.errors import DataError
+from codecsleuth.models.compact import QualityCalibration
 from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC
-from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
+from codecsleuth.training.detection import codec_pair, codec_pair_labels
+from codecsleuth.training.held_out import FAMILIARITY, KNOWN_FAMILY, QUALITY, HeldOut
 
-Labels = NDArray[np.int64]
-#: Share of the clips of codec families it has met, on pages it has not, that a network may take for
-#: strange.
-STRANGE_SHARE: Final = 0.25
-#: Probability at which an axis keeps its answer about a strange codec.
-SURE: Final = 0.8
+#: Share of the clips of known codec families, from held-out sources, whose open-set score may be
+#: below the threshold of an unknown codec.
+FALSE_UNKNOWN_RATE: Final = 0.25
+#: Probability at which an axis gives its class for an unknown codec.
+SURE_THRESHOLD: Final = 0.8
+#: A threshold stays this far below the limit of the log-odds, so that rounding cannot part them.
+_BELOW_LIMIT: Final = 1e-6
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Error rates that the thresholds are set for, on the clips of the calibration.
+    """Error rates that the thresholds are set for, on the calibration set.
+
+    Where a calibration set of n clips a label supports no log-odds that keep to a rate, a rate of
+    1 / n is taken for it: a single clip.
 
     Attributes:
-        false_alarms: share of bona fide clips called "codec", at most, as they are.
-        misses: share of codec clips called "no neural codec", at most, as they are.
-        allowance: factor on both for clips that were augmented.
+        false_alarms: false alarm rate: share of bona fide clips called "codec", at most.
+        misses: miss rate: share of codec clips called "no neural codec", at most.
+        augmented_factor: factor on both for augmented clips.
     """
 
     false_alarms: float = 0.02
     misses: float = 0.08
-    allowance: float = 1.6
+    augmented_factor: float = 1.6
 
 
 def calibrate(
-    reliability: Reliability, held_out: HeldOut, labels: Mapping[str, Labels]
+    quality_calibration: QualityCalibration, held_out: HeldOut, labels: Mapping[str, IntArray]
 ) -> Calibration:
-    """Fit a network's reliability, and the calibration of what it says with that.
+    """Fit a network's calibration by quality measure, and the calibration that follows it.
+
+    Detection is fitted to codec and bona fide alone; clips of other classes are left out.
 
     Args:
-        reliability: of the network; changed.
-        held_out: answers to fit to.
-        labels: true classes of its clips, ``(clips,)`` per task.
+        quality_calibration: of the network; changed.
+        held_out: outputs to fit to.
+        labels: true classes of its clips, ``(clips,)`` per task, -1 where unknown; those of ``BIN``
+            in the order of the network's detection classes.
+
+    Raises:
+        DataError: the outputs are of a network with other detection classes, or do not allow the
+            error rates that the thresholds are set for.
     """
-    flat = {name: np.concatenate(list(views)) for name, views in held_out.answers.items()}
+    flat = {name: np.concatenate(list(views)) for name, views in held_out.outputs.items()}
     quality = flat.pop(QUALITY)
-    familiar, met = flat.pop(FAMILIARITY, None), flat.pop(MET, None)
+    familiar, known = flat.pop(FAMILIARITY, None), flat.pop(KNOWN_FAMILY, None)
     clips = len(held_out.rows)
     tiled = {task: np.tile(labels[task], len(quality) // clips) for task in flat}
     if "BIN" in flat:
-        slope, shift = fit_reliability(flat["BIN"], quality, tiled["BIN"])
-        reliability.slope.copy_(torch.tensor(slope))
-        reliability.shift.copy_(torch.tensor(shift))
-        weighed = reliability(torch.from_numpy(flat["BIN"]), torch.from_numpy(quality).float())
-        flat["BIN"] = weighed.double().numpy()
-    calibration = fit_calibration(flat, tiled, as_it_is=np.arange(len(quality)) < clips)
-    if familiar is None or met is None:
+        classes = quality_calibration.classes
+        if flat["BIN"].shape[1] != len(classes):
+            raise DataError("the held-out outputs are of networks with other detection classes")
+        tiled["BIN"] = codec_pair_labels(tiled["BIN"], classes)
+        pair = codec_pair(flat["BIN"], classes)
+        slope, shift = fit_quality_calibration(pair, quality, tiled["BIN"])
+        quality_calibration.slope.copy_(torch.tensor(slope))
+        quality_calibration.shift.copy_(torch.tensor(shift))
+        measured = torch.from_numpy(quality).float()
+        scaled = quality_calibration(torch.from_numpy(flat["BIN"]), measured)
+        flat["BIN"] = codec_pair(scaled.double().numpy(), classes)
+    calibration = fit_calibration(flat, tiled, unaugmented=np.arange(len(quality)) < clips)
+    if familiar is None or known is None:
         return calibration
-    threshold = float(np.quantile(familiar[:clips][met[:clips] > 0], STRANGE_SHARE))
-    return replace(calibration, familiar_threshold=threshold, sure_threshold=SURE)
+    of_known = familiar[:clips][known[:clips] > 0]
+    if not len(of_known):
+        return calibration
+    threshold = float(np.quantile(of_known, FALSE_UNKNOWN_RATE))
+    return replace(calibration, familiar_threshold=threshold, sure_threshold=SURE_THRESHOLD)
 
 
 def fit_calibration(
     logits: Mapping[str, FloatArray],
-    labels: Mapping[str, Labels],
+    labels: Mapping[str, IntArray],
     targets: Targets | None = None,
-    as_it_is: NDArray[np.bool_] | None = None,
+    unaugmented: BoolArray | None = None,
 ) -> Calibration:
     """Fit every task's calibration by logistic regression, and the two thresholds.
 
@@ -83,90 +104,130 @@ def fit_calibration(
     more right answers on known codecs than they gave on unknown ones.
 
     Args:
-        logits: per task ``(clips, classes)``, uncalibrated.
+        logits: per task ``(clips, classes)``, uncalibrated; of ``BIN`` codec and bona fide.
         labels: per task ``(clips,)``, -1 where unknown.
         targets: of the thresholds.
-        as_it_is: ``(clips,)``, False for clips that were augmented; by default none was.
+        unaugmented: ``(clips,)``, False for augmented clips; by default there are none.
+
+    Raises:
+        DataError: the targets cannot be held at any log-odds that the clips support.
     """
     fitted = {axis: _fit_axis(logits[axis], labels[axis]) for axis in AXES if axis in logits}
     calibration = Calibration(axis_scale=Calibration().axis_scale | fitted)
     if "BIN" not in logits:
         return calibration
-    if as_it_is is None:
-        as_it_is = np.ones(len(labels["BIN"]), dtype=bool)
-    return _fit_bin(logits["BIN"], labels["BIN"], as_it_is, calibration, targets or Targets())
+    if unaugmented is None:
+        unaugmented = np.ones(len(labels["BIN"]), dtype=bool)
+    known = labels["BIN"] >= 0
+    raw = logits["BIN"][known, BIN_CODEC] - logits["BIN"][known, BIN_BONA_FIDE]
+    codec = labels["BIN"][known] == BIN_CODEC
+    return _fit_bin(raw, codec, unaugmented[known], calibration, targets or Targets())
 
 
-def fit_reliability(
-    logits: FloatArray, qualities: FloatArray, labels: Labels
+def fit_quality_calibration(
+    logits: FloatArray, qualities: FloatArray, labels: IntArray
 ) -> tuple[list[float], list[float]]:
-    """Fit `codecsleuth.models.compact.Reliability` by logistic regression, labels counting alike.
+    """Fit `codecsleuth.models.compact.QualityCalibration` by logistic regression.
+
+    Codec and bona fide count alike.
 
     Args:
-        logits: of ``BIN``, ``(clips, 2)``.
+        logits: of codec and bona fide, ``(clips, 2)``.
         qualities: ``(clips, qualities)``, standardised.
-        labels: ``(clips,)``.
+        labels: ``(clips,)``, -1 for clips to leave out.
 
     Returns:
         The exponential slope of the factor and the shift, one value per quality.
     """
-    raw = torch.from_numpy(logits[:, BIN_CODEC] - logits[:, BIN_BONA_FIDE]).double()
-    measured = torch.from_numpy(qualities).double()
-    codec = torch.from_numpy(labels == BIN_CODEC).double()
+    known = labels >= 0
+    raw = torch.from_numpy(logits[known, BIN_CODEC] - logits[known, BIN_BONA_FIDE]).double()
+    measured = torch.from_numpy(qualities[known]).double()
+    codec = torch.from_numpy(labels[known] == BIN_CODEC).double()
     weights = torch.where(codec > 0, 0.5 / codec.mean(), 0.5 / (1.0 - codec).mean())
     width = measured.shape[1]
-    found = torch.zeros(2 * width + 2, dtype=torch.double, requires_grad=True)
-    optimiser = torch.optim.LBFGS([found], max_iter=200, line_search_fn="strong_wolfe")
+    fitted = torch.zeros(2 * width + 2, dtype=torch.double, requires_grad=True)
+    optimiser = torch.optim.LBFGS([fitted], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        factor = (found[0] + measured @ found[2 : 2 + width]).exp()
-        log_odds = factor * raw + found[1] + measured @ found[2 + width :]
+        factor = (fitted[0] + measured @ fitted[2 : 2 + width]).exp()
+        log_odds = factor * raw + fitted[1] + measured @ fitted[2 + width :]
         loss = functional.binary_cross_entropy_with_logits(log_odds, codec, weight=weights)
-        loss = loss + 1e-3 * found.square().sum()
+        loss = loss + 1e-3 * fitted.square().sum()
         torch.autograd.backward(loss)
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    result = found.detach()
+    result = fitted.detach()
     # The affine calibration that follows brings the factor back; the shift comes before it.
     shift = result[2 + width :] / result[0].exp()
     return result[2 : 2 + width].tolist(), shift.tolist()
 
 
 def _fit_bin(
-    logits: FloatArray,
-    labels: Labels,
-    as_it_is: NDArray[np.bool_],
+    raw: FloatArray,
+    codec: BoolArray,
+    unaugmented: BoolArray,
     calibration: Calibration,
     targets: Targets,
 ) -> Calibration:
-    raw = logits[:, BIN_CODEC] - logits[:, BIN_BONA_FIDE]
+    """Calibration of raw log-odds ``(clips,)``, its limit, and thresholds within the limit."""
     scores = np.stack([np.zeros_like(raw), raw], axis=1)
-    is_codec = (labels == BIN_CODEC).astype(np.int64)
+    is_codec = codec.astype(np.int64)
     scale, bias = _fit_affine(scores, is_codec, 1.0 / np.bincount(is_codec, minlength=2).clip(1))
     log_odds = scale * raw + bias
-    codec = labels == BIN_CODEC
     # Not stronger than the rarer label's number of clips can bear out.
-    clips = min((codec & as_it_is).sum(), (~codec & as_it_is).sum())
-    upper, lower = -np.inf, np.inf
-    for chosen, factor in ((as_it_is, 1.0), (~as_it_is, targets.allowance)):
-        if not chosen.any():
-            continue
-        real, coded = log_odds[~codec & chosen], log_odds[codec & chosen]
-        upper = max(upper, np.quantile(real, 1.0 - factor * targets.false_alarms))
-        lower = min(lower, np.quantile(coded, factor * targets.misses))
+    clips = min((codec & unaugmented).sum(), (~codec & unaugmented).sum())
+    if not clips:
+        raise DataError("calibration: codec and bona fide clips are both needed")
+    limit = float(np.log(clips + 1.0))
+    parts = [(unaugmented, 1.0), (~unaugmented, targets.augmented_factor)]
+    used = [(chosen, factor) for chosen, factor in parts if chosen.any()]
+    # A miss is to codec clips what a false alarm is to bona fide clips, with the sign turned.
+    upper = max(
+        _threshold(log_odds[~codec & chosen], factor * targets.false_alarms, limit, "bona fide")
+        for chosen, factor in used
+    )
+    lower = -max(
+        _threshold(-log_odds[codec & chosen], factor * targets.misses, limit, "codec")
+        for chosen, factor in used
+    )
     return replace(
         calibration,
         bin_scale=scale,
         bin_bias=bias,
         codec_threshold=max(float(sigmoid(np.asarray(upper))), 0.5),
         bona_fide_threshold=min(float(sigmoid(np.asarray(lower))), 0.5),
-        max_log_odds=float(np.log(clips + 1.0)),
+        max_log_odds=limit,
     )
 
 
-def _fit_axis(logits: FloatArray, labels: Labels) -> float:
+def _threshold(log_odds: FloatArray, rate: float, limit: float, label: str) -> float:
+    """Log-odds against a label that at most this share of its clips reaches; within the limit.
+
+    Args:
+        log_odds: against the label, ``(clips,)``, not limited.
+        rate: share of the clips that may reach the threshold.
+        limit: of the log-odds; a model never states more, so that no threshold may be above it.
+        label: of the clips, for the message.
+
+    Raises:
+        DataError: more of them reach the limit than may.
+    """
+    threshold, attainable = float(np.quantile(log_odds, 1.0 - rate)), limit - _BELOW_LIMIT
+    if threshold <= attainable:
+        return threshold
+    wrong, one_clip = float((log_odds >= attainable).mean()), 1.0 / np.expm1(limit)
+    if wrong > max(rate, one_clip) + 1e-9:
+        raise DataError(
+            f"calibration: {wrong:.1%} of the {label} clips have the strongest log-odds against "
+            f"their label that the calibration set supports, and at most {rate:.1%} may; check "
+            "their labels, or calibrate on more clips"
+        )
+    return attainable
+
+
+def _fit_axis(logits: FloatArray, labels: IntArray) -> float:
     known = labels > 0
     if len(np.unique(labels[known])) < 2:
         return 1.0
@@ -175,7 +236,7 @@ def _fit_axis(logits: FloatArray, labels: Labels) -> float:
 
 
 def _fit_affine(
-    scores: FloatArray, labels: Labels, class_weights: FloatArray | None = None
+    scores: FloatArray, labels: IntArray, class_weights: FloatArray | None = None
 ) -> tuple[float, float]:
     """The positive factor that minimises the cross-entropy, and an offset for the second of two.
 
