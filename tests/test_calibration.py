@@ -7,6 +7,7 @@ import pytest
 
 from codecsleuth.arrays import sigmoid
 from codecsleuth.calibration import Calibration
+from codecsleuth.errors import DataError
 from codecsleuth.training.fitting import Targets, fit_calibration
 
 RNG = np.random.default_rng(0)
@@ -51,6 +52,39 @@ def test_evidence_is_not_overstated_when_labels_are_easy_to_tell_apart() -> None
     logits = np.stack([np.where(labels == 0, 50.0, -50.0), np.zeros(60)], axis=1)
     fitted = fit_calibration({"BIN": logits}, {"BIN": labels})
     assert np.abs(fitted.log_odds(logits)).max() <= np.log(31) + 1e-9
+
+
+@pytest.mark.parametrize("outliers", [1, 3, 6])
+@pytest.mark.parametrize("wrong", ["bona fide", "codec"])
+def test_both_verdicts_can_be_reached_and_keep_to_their_error_rates(
+    outliers: int, wrong: str
+) -> None:
+    """A few clips of one label look like the strongest of the other."""
+    labels = np.arange(120) % 2
+    raw = np.where(labels == 0, 4.0, -4.0) + np.linspace(-1.0, 1.0, len(labels))
+    chosen = np.flatnonzero(labels == (wrong == "bona fide"))[:outliers]
+    raw[chosen] *= -np.linspace(2.0, 4.0, outliers)
+    logits = np.stack([raw, np.zeros(len(raw))], axis=1)
+    fitted = fit_calibration({"BIN": logits}, {"BIN": labels}, Targets(0.02, 0.02))
+    log_odds = fitted.log_odds(np.array([[50.0, 0.0], [-50.0, 0.0]]))
+    assert [fitted.verdict(p) for p in sigmoid(log_odds)] == ["codec", "bona_fide"]
+    verdicts = np.array([fitted.verdict(p) for p in sigmoid(fitted.log_odds(logits))])
+    one_clip = 1 / 60
+    assert (verdicts[labels == 1] == "codec").mean() <= 0.02 + one_clip
+    assert (verdicts[labels == 0] == "bona_fide").mean() <= 0.02 + one_clip
+
+
+def test_a_calibration_set_of_one_label_is_refused() -> None:
+    with pytest.raises(DataError, match="codec and bona fide clips are both needed"):
+        fit_calibration({"BIN": np.ones((9, 2))}, {"BIN": np.ones(9, dtype=np.int64)})
+
+
+def test_clips_that_are_neither_codec_nor_bona_fide_do_not_count() -> None:
+    logits, labels = bin_scores(1.0, 1.5)
+    fitted = fit_calibration({"BIN": logits}, {"BIN": labels})
+    more = np.concatenate([logits, np.full((500, 2), 9.0)])
+    unknown = np.concatenate([labels, np.full(500, -1)])
+    assert fit_calibration({"BIN": more}, {"BIN": unknown}) == fitted
 
 
 def test_axes_are_fitted_to_the_known_codec_classes_alone() -> None:

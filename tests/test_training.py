@@ -23,11 +23,12 @@ from codecsleuth.inference.model import Model
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.training.checkpoint import read_checkpoint
+from codecsleuth.training.compact import views as compact_views
 from codecsleuth.training.compact.config import TrainingConfig
 from codecsleuth.training.compact.trainer import FINAL_NAME, LEFT_OUT_NAME, Trainer
 from codecsleuth.training.compact.views import ViewMaker
 from codecsleuth.training.held_out import QUALITY, HeldOut, read_held_out
-from codecsleuth.training.run import CHECKPOINT_NAME, LOG_NAME
+from codecsleuth.training.run import CHECKPOINT_NAME, LOG_NAME, one_cycle
 from codecsleuth.weights import read_weights
 from conftest import ROOT, speech_like
 
@@ -294,6 +295,45 @@ def test_views_do_not_depend_on_the_number_of_workers(data: Path, tmp_path: Path
         assert sum(maker.render(table.items, [1], workers)) == len(table)
         rendered.append(np.asarray(maker.load(1)))
     np.testing.assert_array_equal(*rendered)
+
+
+def test_the_learning_rate_rises_to_its_peak_and_no_further() -> None:
+    factors = [one_cycle(step / 1000, 0.15) for step in range(1001)]
+    assert max(factors) == factors[150] == 1.0
+    assert 0.0 < factors[0] < 0.05
+
+
+def test_rendered_views_are_kept_until_what_they_follow_from_changes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "front_end.py"
+    text = '"""Said so."""\n\n\ndef double(x):\n    """Twice."""\n    return 2 * x\n'
+
+    def path(code: str = text, audio: str = "ab") -> Path:
+        module.write_text(code, encoding="utf-8")
+        monkeypatch.setattr(compact_views.front_end, "__file__", str(module))
+        return ViewMaker(CONFIG.augmentation, 1, tmp_path, audio).path(1)
+
+    first = path()
+    assert path(text.replace("Twice", "Two times").replace("Said", "Put")) == first
+    assert path(text.replace("2 *", "3 *")) != first
+    assert path(audio="cd") != first
+    monkeypatch.setattr(compact_views.metadata, "version", lambda name: "0.0")
+    assert path() != first
+
+
+def test_the_hash_of_the_audio_follows_from_the_files_alone(data: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "data"
+    shutil.copytree(data, copied)
+    table = (copied / "items.csv").read_text(encoding="utf-8")
+    (copied / "items.csv").write_text(table.replace("SVQ", "MVQ"), encoding="utf-8")
+    assert read_items(copied).audio_sha256 == read_items(data).audio_sha256
+    shutil.copyfile(data / "1.flac", copied / "2.flac")
+    changed = read_items(copied)
+    assert changed.audio_sha256 != read_items(data).audio_sha256
+    (copied / "3.flac").unlink()
+    with pytest.raises(DataError, match=r"3\.flac \(row 14\): cannot be read"):
+        _ = replace(changed).audio_sha256
 
 
 def command(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:

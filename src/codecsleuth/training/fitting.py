@@ -32,9 +32,6 @@ _BELOW_LIMIT: Final = 1e-6
 class Targets:
     """Error rates that the thresholds are set for, on the calibration set.
 
-    Where a calibration set of n clips a label supports no log-odds that keep to a rate, a rate of
-    1 / n is taken for it: a single clip.
-
     Attributes:
         false_alarms: false alarm rate: share of bona fide clips called "codec", at most.
         misses: miss rate: share of codec clips called "no neural codec", at most.
@@ -60,8 +57,8 @@ def calibrate(
             in the order of the network's detection classes.
 
     Raises:
-        DataError: the outputs are of a network with other detection classes, or do not allow the
-            error rates that the thresholds are set for.
+        DataError: the outputs are of a network with other detection classes, or there are no clips
+            of codec or none of bona fide.
     """
     flat = {name: np.concatenate(list(views)) for name, views in held_out.outputs.items()}
     quality = flat.pop(QUALITY)
@@ -110,7 +107,7 @@ def fit_calibration(
         unaugmented: ``(clips,)``, False for augmented clips; by default there are none.
 
     Raises:
-        DataError: the targets cannot be held at any log-odds that the clips support.
+        DataError: ``BIN`` has no clips of codec or none of bona fide.
     """
     fitted = {axis: _fit_axis(logits[axis], labels[axis]) for axis in AXES if axis in logits}
     calibration = Calibration(axis_scale=Calibration().axis_scale | fitted)
@@ -171,60 +168,43 @@ def _fit_bin(
     calibration: Calibration,
     targets: Targets,
 ) -> Calibration:
-    """Calibration of raw log-odds ``(clips,)``, its limit, and thresholds within the limit."""
+    """Calibration of raw log-odds ``(clips,)``, its limit, and thresholds within the limit.
+
+    Where the error rates call for a threshold beyond the limit, which no answer could reach, all
+    log-odds are scaled down until the threshold is within it: evidence that so many clips
+    contradict is stated weaker, and the error rates hold.
+    """
     scores = np.stack([np.zeros_like(raw), raw], axis=1)
     is_codec = codec.astype(np.int64)
-    scale, bias = _fit_affine(scores, is_codec, 1.0 / np.bincount(is_codec, minlength=2).clip(1))
-    log_odds = scale * raw + bias
     # Not stronger than the rarer label's number of clips can bear out.
     clips = min((codec & unaugmented).sum(), (~codec & unaugmented).sum())
     if not clips:
         raise DataError("calibration: codec and bona fide clips are both needed")
     limit = float(np.log(clips + 1.0))
-    parts = [(unaugmented, 1.0), (~unaugmented, targets.augmented_factor)]
-    used = [(chosen, factor) for chosen, factor in parts if chosen.any()]
-    # A miss is to codec clips what a false alarm is to bona fide clips, with the sign turned.
-    upper = max(
-        _threshold(log_odds[~codec & chosen], factor * targets.false_alarms, limit, "bona fide")
-        for chosen, factor in used
-    )
-    lower = -max(
-        _threshold(-log_odds[codec & chosen], factor * targets.misses, limit, "codec")
-        for chosen, factor in used
-    )
+    scale, bias = _fit_affine(scores, is_codec, 1.0 / np.bincount(is_codec, minlength=2))
+    lower, upper = _thresholds(scale * raw + bias, codec, unaugmented, targets)
+    shrink = min(1.0, (limit - _BELOW_LIMIT) / max(upper, -lower, _BELOW_LIMIT))
     return replace(
         calibration,
-        bin_scale=scale,
-        bin_bias=bias,
-        codec_threshold=max(float(sigmoid(np.asarray(upper))), 0.5),
-        bona_fide_threshold=min(float(sigmoid(np.asarray(lower))), 0.5),
+        bin_scale=shrink * scale,
+        bin_bias=shrink * bias,
+        codec_threshold=max(float(sigmoid(np.asarray(shrink * upper))), 0.5),
+        bona_fide_threshold=min(float(sigmoid(np.asarray(shrink * lower))), 0.5),
         max_log_odds=limit,
     )
 
 
-def _threshold(log_odds: FloatArray, rate: float, limit: float, label: str) -> float:
-    """Log-odds against a label that at most this share of its clips reaches; within the limit.
-
-    Args:
-        log_odds: against the label, ``(clips,)``, not limited.
-        rate: share of the clips that may reach the threshold.
-        limit: of the log-odds; a model never states more, so that no threshold may be above it.
-        label: of the clips, for the message.
-
-    Raises:
-        DataError: more of them reach the limit than may.
-    """
-    threshold, attainable = float(np.quantile(log_odds, 1.0 - rate)), limit - _BELOW_LIMIT
-    if threshold <= attainable:
-        return threshold
-    wrong, one_clip = float((log_odds >= attainable).mean()), 1.0 / np.expm1(limit)
-    if wrong > max(rate, one_clip) + 1e-9:
-        raise DataError(
-            f"calibration: {wrong:.1%} of the {label} clips have the strongest log-odds against "
-            f"their label that the calibration set supports, and at most {rate:.1%} may; check "
-            "their labels, or calibrate on more clips"
-        )
-    return attainable
+def _thresholds(
+    log_odds: FloatArray, codec: BoolArray, unaugmented: BoolArray, targets: Targets
+) -> tuple[float, float]:
+    """Log-odds at which the miss rate and the false alarm rate are held on all kinds of clips."""
+    upper, lower = -np.inf, np.inf
+    for chosen, factor in ((unaugmented, 1.0), (~unaugmented, targets.augmented_factor)):
+        if chosen.any():
+            bona_fide, coded = log_odds[~codec & chosen], log_odds[codec & chosen]
+            upper = max(upper, float(np.quantile(bona_fide, 1.0 - factor * targets.false_alarms)))
+            lower = min(lower, float(np.quantile(coded, factor * targets.misses)))
+    return lower, upper
 
 
 def _fit_axis(logits: FloatArray, labels: IntArray) -> float:
