@@ -24,15 +24,15 @@ from typing import Any
 import numpy as np
 from common import FOLDS, arguments
 
+from codecsleuth.calibration import BONA_FIDE, CODEC, detection_log_odds
 from codecsleuth.data.folds import fold_sources
 from codecsleuth.data.items import class_indices, read_items
-from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.evaluation.metrics import equal_error_rate, task_metrics
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.taxonomy import AXES, CLASSES, DETECTION
 from codecsleuth.training.compact.config import TrainingConfig
 from codecsleuth.training.compact.trainer import LEFT_OUT_NAME, Trainer
 from codecsleuth.training.compact.views import ViewMaker
-from codecsleuth.training.detection import codec_pair
 from codecsleuth.training.held_out import read_held_out
 
 
@@ -107,19 +107,20 @@ def figures_of(path: Path, table: Any) -> dict[str, float]:
     """Figures of the clips as they are, and the equal error rate over the augmented views."""
     held_out = read_held_out([path], table.clips_sha256)
     items = [table.items[row] for row in held_out.rows]
-    labels = {task: class_indices(items, task) for task in ("BIN", *AXES)}
+    labels = {axis: class_indices(items, axis) for axis in AXES}
+    plain = task_metrics({axis: held_out.outputs[axis][0] for axis in AXES}, labels)
     detection = held_out.outputs["BIN"]
     classes = DETECTION if detection.shape[-1] == len(DETECTION) else CLASSES["BIN"]
-    pairs = codec_pair(detection, classes)
-    axes = {axis: held_out.outputs[axis][0] for axis in AXES}
-    plain = task_metrics({"BIN": pairs[0], **axes}, labels)
-    views = pairs[1:]
-    augmented = task_metrics(
-        {"BIN": np.concatenate(list(views))}, {"BIN": np.tile(labels["BIN"], len(views))}
+    scores = detection_log_odds(detection, classes, (CODEC,), (BONA_FIDE,))
+    codec, bona_fide = (
+        np.array([getattr(item, name) for item in items]) for name in ("is_codec", "is_bona_fide")
     )
+    chosen = codec | bona_fide
+    scores, codec = scores[:, chosen], codec[chosen]
+    augmented = np.tile(codec, len(scores) - 1)
     return {
-        "EER": plain["BIN"]["eer"],
-        "EER augmented": augmented["BIN"]["eer"],
+        "EER": float(equal_error_rate(scores[0], codec)),
+        "EER augmented": float(equal_error_rate(scores[1:].ravel(), augmented)),
         **{f"F1 {axis}": plain[axis]["f1_weighted"] for axis in AXES},
         **{f"macro {axis}": plain[axis]["f1_macro_codec"] for axis in AXES},
     }

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, command: str, *words: str, threads: int = 0
 
 
 def network_of(weights: WeightsFile) -> CompactNet:
-    from codecsleuth.models import build_network
+    from codecsleuth.models.network import build_network
 
     network = build_network(weights.architecture, weights.config)
     network.load_state_dict(weights.tensors)

@@ -19,8 +19,7 @@ import numpy as np
 from common import CROSSED, FOLDS, arguments, fold
 from numpy.typing import NDArray
 
-from codecsleuth.arrays import sigmoid
-from codecsleuth.audio.recording import SAMPLE_RATE
+from codecsleuth.audio.windows import SAMPLE_RATE
 from codecsleuth.augment.chain import (
     TELEPHONE_RATE,
     high_pass,
@@ -30,11 +29,10 @@ from codecsleuth.augment.chain import (
 )
 from codecsleuth.data.clip_audio import read_clip
 from codecsleuth.data.folds import fold_sources
-from codecsleuth.data.items import Item, class_indices, read_items
+from codecsleuth.data.items import Item, read_items
 from codecsleuth.errors import AudioError
-from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.evaluation.metrics import equal_error_rate
 from codecsleuth.inference.model import Model
-from codecsleuth.taxonomy import BIN_CODEC
 
 EVERY = 4
 Waveform = NDArray[np.float32]
@@ -114,9 +112,9 @@ def main() -> None:
             answers = list(pool.map(lambda item, model=model: score(model, item), chosen))
         items += [item for item, answer in zip(chosen, answers, strict=True) if answer]
         for name in CONDITIONS:
-            of_clips = [model.calibration.log_odds(answer[name]) for answer in answers if answer]
-            log_odds[name] += map(float, of_clips)
-            verdicts[name] += [model.calibration.verdict(float(sigmoid(one))) for one in of_clips]
+            logits = [answer[name] for answer in answers if answer]
+            log_odds[name] += [float(model.calibration.log_odds(one)) for one in logits]
+            verdicts[name] += [verdict(model, one) for one in logits]
     figures = {name: figures_of(log_odds[name], verdicts[name], items) for name in CONDITIONS}
     figures["all together"] = figures_of(
         list(chain.from_iterable(log_odds.values())),
@@ -126,6 +124,11 @@ def main() -> None:
     (options.out / "conditions.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     for name, figure in figures.items():
         print(f"{name:26}" + "  ".join(f"{key} {value:.3f}" for key, value in figure.items()))
+
+
+def verdict(model: Model, logits: NDArray[np.float64]) -> str:
+    probabilities = model.calibration.probabilities(logits)
+    return model.calibration.verdict({name: float(p) for name, p in probabilities.items()})
 
 
 def score(model: Model, item: Item) -> dict[str, NDArray[np.float64]] | None:
@@ -144,12 +147,12 @@ def score(model: Model, item: Item) -> dict[str, NDArray[np.float64]] | None:
 
 def figures_of(log_odds: list[float], verdicts: list[str], items: list[Item]) -> dict[str, float]:
     """EER over all folds, and the shares of each label that get each verdict."""
-    labels = class_indices(items, "BIN")
-    given, codec = np.array(verdicts), labels == BIN_CODEC
-    logits = np.stack([np.array(log_odds), np.zeros(len(items))], axis=1)
+    codec = np.array([item.is_codec for item in items])
+    bona_fide = np.array([item.is_bona_fide for item in items])
+    given, scores, chosen = np.array(verdicts), np.array(log_odds), codec | bona_fide
     return {
-        "eer": task_metrics({"BIN": logits}, {"BIN": labels})["BIN"]["eer"],
-        "bona fide called codec": float((given[~codec] == "codec").mean()),
+        "eer": float(equal_error_rate(scores[chosen], codec[chosen])),
+        "bona fide called codec": float((given[bona_fide] == "codec").mean()),
         "codec called bona fide": float((given[codec] == "bona_fide").mean()),
         "inconclusive": float((given == "inconclusive").mean()),
     }

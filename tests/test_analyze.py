@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import codecsleuth
-from codecsleuth.audio.recording import SAMPLE_RATE, WINDOW_SAMPLES
+from codecsleuth.audio.windows import SAMPLE_RATE, WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
 from codecsleuth.errors import AudioError, WeightsError
 from codecsleuth.inference.model import Analysis, Model, aggregate, analyze_files, midmean

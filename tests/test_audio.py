@@ -12,13 +12,8 @@ import soundfile
 import soxr
 
 from codecsleuth.audio import recording as audio
-from codecsleuth.audio.recording import (
-    HOP_SAMPLES,
-    SAMPLE_RATE,
-    WINDOW_SAMPLES,
-    cut_windows,
-    open_recording,
-)
+from codecsleuth.audio.recording import open_recording
+from codecsleuth.audio.windows import HOP_SAMPLES, SAMPLE_RATE, WINDOW_SAMPLES, cut_windows
 from codecsleuth.errors import AudioError
 from conftest import speech_like
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codecsleuth.audio.recording import SAMPLE_RATE
+from codecsleuth.audio.windows import SAMPLE_RATE
 from codecsleuth.augment import chain as augment
 from codecsleuth.augment.chain import DEFAULT_CHAIN, STORAGE, Augmentation
 from conftest import speech_like

@@ -23,6 +23,12 @@ def bin_scores(shift: float, stretch: float) -> tuple[np.ndarray, np.ndarray]:
     return logits, labels
 
 
+def verdicts_of(calibration: Calibration, logits: np.ndarray) -> np.ndarray:
+    names, each = zip(*calibration.probabilities(logits).items(), strict=True)
+    rows = zip(*each, strict=True)
+    return np.array([calibration.verdict(dict(zip(names, row, strict=True))) for row in rows])
+
+
 def test_log_odds_are_put_back_to_likelihood_ratios() -> None:
     logits, labels = bin_scores(shift=3.0, stretch=2.5)
     fitted = fit_calibration({"BIN": logits}, {"BIN": labels})
@@ -41,7 +47,7 @@ def test_thresholds_keep_to_their_error_rates() -> None:
     logits, labels = bin_scores(shift=0.0, stretch=1.0)
     targets = Targets(false_alarms=0.02, misses=0.04)
     fitted = fit_calibration({"BIN": logits}, {"BIN": labels}, targets)
-    verdicts = np.array([fitted.verdict(p) for p in sigmoid(fitted.log_odds(logits))])
+    verdicts = verdicts_of(fitted, logits)
     assert (verdicts[labels == 1] == "codec").mean() <= 0.021
     assert (verdicts[labels == 0] == "bona_fide").mean() <= 0.041
     assert fitted.bona_fide_threshold <= 0.5 <= fitted.codec_threshold
@@ -66,9 +72,9 @@ def test_both_verdicts_can_be_reached_and_keep_to_their_error_rates(
     raw[chosen] *= -np.linspace(2.0, 4.0, outliers)
     logits = np.stack([raw, np.zeros(len(raw))], axis=1)
     fitted = fit_calibration({"BIN": logits}, {"BIN": labels}, Targets(0.02, 0.02))
-    log_odds = fitted.log_odds(np.array([[50.0, 0.0], [-50.0, 0.0]]))
-    assert [fitted.verdict(p) for p in sigmoid(log_odds)] == ["codec", "bona_fide"]
-    verdicts = np.array([fitted.verdict(p) for p in sigmoid(fitted.log_odds(logits))])
+    strongest = verdicts_of(fitted, np.array([[50.0, 0.0], [-50.0, 0.0]]))
+    assert strongest.tolist() == ["codec", "bona_fide"]
+    verdicts = verdicts_of(fitted, logits)
     one_clip = 1 / 60
     assert (verdicts[labels == 1] == "codec").mean() <= 0.02 + one_clip
     assert (verdicts[labels == 0] == "bona_fide").mean() <= 0.02 + one_clip

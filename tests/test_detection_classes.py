@@ -13,11 +13,11 @@ import torch
 from torch.nn import functional
 
 from codecsleuth.data.items import read_items
-from codecsleuth.models import build_network
+from codecsleuth.models.network import build_network
 from codecsleuth.taxonomy import DETECTION
 from codecsleuth.training.compact.loss import Mix, masked_cross_entropy
 from codecsleuth.training.compact.trainer import FINAL_NAME, LEFT_OUT_NAME
-from codecsleuth.training.detection import codec_pair, codec_pair_labels, neural_pair
+from codecsleuth.training.fitting import fit_calibration
 from codecsleuth.training.held_out import read_held_out
 from codecsleuth.training.run import LOG_NAME
 from codecsleuth.weights import read_weights
@@ -92,13 +92,15 @@ def test_the_loss_is_over_the_classes_that_a_label_allows() -> None:
     assert float(none.detach()) == 0.0
 
 
-def test_three_classes_are_seen_as_two() -> None:
-    logits = np.log([[0.2, 0.3, 0.5]])
-    np.testing.assert_allclose(np.exp(codec_pair(logits, DETECTION)), [[0.2, 0.5]])
-    np.testing.assert_allclose(np.exp(neural_pair(logits, DETECTION)), [[0.5, 0.5]])
-    assert codec_pair_labels(np.array([0, 1, 2, -1]), DETECTION).tolist() == [0, -1, 1, -1]
-    two = np.array([[1.0, 2.0]])
-    assert codec_pair(two, ("codec", "bona fide")).tolist() == two.tolist()
+def test_calibration_is_fitted_to_codec_and_bona_fide_among_three_classes() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(900) % 3
+    raw = rng.normal([3.0, 0.0, -3.0], 2.0, (300, 3)).ravel()
+    pair = np.stack([raw, np.zeros(900)], axis=1)
+    logits = np.insert(pair, 1, rng.normal(0.0, 1.0, 900), axis=1)
+    two = fit_calibration({"BIN": pair}, {"BIN": np.array([0, -1, 1])[labels]})
+    three = fit_calibration({"BIN": logits}, {"BIN": labels}, classes=DETECTION)
+    assert three == replace(two, classes=DETECTION)
 
 
 def test_detection_classes_that_nobody_knows_are_refused() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import codecsleuth
-from codecsleuth.audio.recording import WINDOW_SAMPLES
+from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.taxonomy import CLASSES, catalogue
 from codecsleuth.weights import find_weights, read_weights
 from conftest import ROOT, speech_like

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from codecsleuth.arrays import sigmoid
-from codecsleuth.audio.recording import WINDOW_SAMPLES, Evidence
+from codecsleuth.audio.recording import Evidence
+from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
 from codecsleuth.inference.model import Analysis, RawAnswer, WindowLogits, conclude
@@ -19,6 +19,7 @@ from codecsleuth.training.compact.labels import family_indices, rarity
 from codecsleuth.training.fitting import calibrate, fit_calibration, fit_quality_calibration
 from codecsleuth.training.held_out import FAMILIARITY, KNOWN_FAMILY, QUALITY, HeldOut
 from conftest import speech_like
+from test_calibration import verdicts_of
 
 FAMILIES = ("DAC", "Mimi", "WavTokenizer")
 FACTS = Evidence("ab" * 32, 128_044, "WAV PCM_16", 16_000, 1, 4.0)
@@ -190,7 +191,7 @@ def test_thresholds_allow_for_augmented_clips() -> None:
     both = np.tile(labels, 2)
     plain = np.arange(8000) < 4000
     fitted = fit_calibration({"BIN": logits}, {"BIN": both}, unaugmented=plain)
-    verdicts = np.array([fitted.verdict(float(p)) for p in sigmoid(fitted.log_odds(logits))])
+    verdicts = verdicts_of(fitted, logits)
     false_alarms = (verdicts == "codec") & (both == 1)
     assert false_alarms[plain].sum() / 2000 <= 0.021
     assert false_alarms[~plain].sum() / 2000 <= 0.033

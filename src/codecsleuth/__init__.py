@@ -1,55 +1,67 @@
-"""Did this speech pass through a neural audio codec, and of which kind?"""
+"""Did this speech pass through a neural audio codec, and of which kind?
+
+`analyze` answers for one recording with the embedded model, `analyze_files` for many, and
+`load_model` gives any model. Everything else is imported when it is used.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
+from codecsleuth.errors import AudioError, CodecsleuthError, DataError, UsageError, WeightsError
 from codecsleuth.version import __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from codecsleuth.inference.model import Analysis, Model
-
-__all__ = ["__version__", "analyze", "load_model"]
-
-
-def load_model(
-    name_or_path: str | Path = "compact",
-    *,
-    device: str = "cpu",
-    precision: str = "float32",
-    offline: bool = False,
-) -> Model:
-    """Load a model by name, or from a weights file.
-
-    Args:
-        name_or_path: ``compact`` (embedded in the package), the name of published or imported
-            weights, or the path of a weights file. Published weights are downloaded on first use.
-        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        precision: ``float32``, ``bfloat16``, or ``auto`` for bfloat16 where the hardware computes
-            in it.
-        offline: never use the network.
-
-    Raises:
-        WeightsError: no such model, the file is damaged, or it cannot be downloaded.
-    """
+    from codecsleuth.api import analyze, analyze_files, load_model
+    from codecsleuth.findings import Finding
+    from codecsleuth.inference.answer import (
+        Analysis,
+        AxisAnswer,
+        Candidate,
+        FileError,
+        Passage,
+        WindowAnswer,
+    )
     from codecsleuth.inference.model import Model
 
-    return Model.load(name_or_path, device, precision=precision, offline=offline)
+_LAZY: Final = {
+    "analyze": "codecsleuth.api",
+    "analyze_files": "codecsleuth.api",
+    "load_model": "codecsleuth.api",
+    "Analysis": "codecsleuth.inference.answer",
+    "AxisAnswer": "codecsleuth.inference.answer",
+    "Candidate": "codecsleuth.inference.answer",
+    "FileError": "codecsleuth.inference.answer",
+    "Passage": "codecsleuth.inference.answer",
+    "WindowAnswer": "codecsleuth.inference.answer",
+    "Finding": "codecsleuth.findings",
+    "Model": "codecsleuth.inference.model",
+}
+
+__all__ = [
+    "Analysis",
+    "AudioError",
+    "AxisAnswer",
+    "Candidate",
+    "CodecsleuthError",
+    "DataError",
+    "FileError",
+    "Finding",
+    "Model",
+    "Passage",
+    "UsageError",
+    "WeightsError",
+    "WindowAnswer",
+    "__version__",
+    "analyze",
+    "analyze_files",
+    "load_model",
+]
 
 
-def analyze(audio: str | Path | NDArray[np.float32], sample_rate: int | None = None) -> Analysis:
-    """Analyse one file, or one waveform, with the embedded model.
-
-    Args:
-        audio: a path; or samples, ``(frames,)`` or ``(frames, channels)``.
-        sample_rate: of the samples, in hertz; needed for samples, not allowed for a path.
-
-    Raises:
-        AudioError: the audio cannot be analysed.
-    """
-    return load_model().analyze(audio, sample_rate)
+def __getattr__(name: str) -> Any:
+    """Import what is heavy when it is first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

@@ -2,26 +2,60 @@
 
 Calibration is affine on the log-odds (Brümmer and du Preez, "Application-independent evaluation of
 speaker detection", 2006), fitted to scores of clips that the scoring weights have not seen, at even
-prior odds: the calibrated log-odds of ``BIN`` are therefore a natural-log likelihood ratio
-codec : bona fide.
+prior odds: calibrated log-odds are therefore natural-log likelihood ratios.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
-from codecsleuth.arrays import LN10, FloatArray, softmax
-from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES
+from codecsleuth import verdict
+from codecsleuth.arrays import LN10, FloatArray, log_sum_exp, sigmoid, softmax
+from codecsleuth.taxonomy import AXES, CLASSES
 
-Verdict = Literal["codec", "bona_fide", "inconclusive"]
-#: The answer on an axis about a codec that is like none the model has met.
+#: The label of an axis for a codec that is unlike those that the model has learned.
 UNKNOWN: Final = "unknown"
 #: What a weights file states in the place of a calibration if nobody has fitted one.
 UNFITTED: Final = {"fitted": False}
+
+CODEC, VOCODER, BONA_FIDE = "codec", "vocoder", "bona fide"
+#: Classes of which a neural decoder made the waveform.
+NEURAL: Final = (CODEC, VOCODER)
+#: A probability this near to a threshold is taken for one on it: the last bits of a sum differ from
+#: machine to machine, and must not decide.
+GUARD: Final = 1e-6
+
+
+def detection_log_odds(
+    logits: FloatArray,
+    classes: Sequence[str],
+    positive: Sequence[str] = (CODEC,),
+    negative: Sequence[str] | None = None,
+) -> FloatArray:
+    """Natural log-odds of some detection classes against others: the one detection score.
+
+    The log-sum-exp over the logits of ``positive`` minus that over those of ``negative``. Classes
+    that the model does not have are passed over.
+
+    Args:
+        logits: of ``BIN``, ``(..., classes)``.
+        classes: their names, in the order of the logits.
+        positive: classes whose odds are asked for.
+        negative: classes against which; by default all others.
+
+    Returns:
+        ``(...)``.
+    """
+    against = [name for name in classes if name not in positive] if negative is None else negative
+    over, under = (
+        log_sum_exp(logits[..., [i for i, name in enumerate(classes) if name in side]])
+        for side in (positive, against)
+    )
+    return np.asarray(over - under)
 
 
 @dataclass(frozen=True)
@@ -29,49 +63,112 @@ class Calibration:
     """Affine calibration per task, the decision thresholds, and the limit of the evidence.
 
     Attributes:
-        bin_scale: factor on the ``BIN`` log-odds codec : bona fide.
+        classes: names of the ``BIN`` classes in the order of the logits.
+        bin_scale: factor on the log-odds codec : bona fide.
         bin_bias: added to them afterwards (natural log).
+        neural_scale: factor on the log-odds (codec or vocoder) : bona fide; not used by a model of
+            two classes.
+        neural_bias: added to them afterwards.
+        source_scale: factor on the log-odds codec : vocoder; not used by a model of two classes.
+        source_bias: added to them afterwards.
         axis_scale: factor on the logits of each taxonomy task.
         axis_bias: added to them afterwards, one value per codec class (``Real`` left out).
-        codec_threshold: verdict "codec" at this calibrated probability or above.
-        bona_fide_threshold: verdict "bona fide" at this calibrated probability or below.
-        familiar_threshold: below this familiarity (see `familiarity`) a codec is like none that the
-            model has met.
-        sure_threshold: an axis keeps its answer about such a codec at this probability or above;
-            below it the answer is `UNKNOWN`.
-        max_log_odds: calibrated log-odds are limited to plus or minus this, since a few hundred
-            calibration clips cannot support a stronger statement.
+        codec_threshold: verdict "codec" at this probability of the class, or above.
+        vocoder_threshold: verdict "vocoder", likewise.
+        neural_threshold: verdict "neural" where codec and vocoder together have this probability,
+            or more, and neither has enough alone.
+        bona_fide_threshold: verdict "bona fide" where codec and vocoder together have this
+            probability, or less.
+        familiar_threshold: below this familiarity (see `familiarity`) a codec is unlike those that
+            the model has learned.
+        sure_threshold: an axis keeps its label about such a codec at this probability or above;
+            below it the label is `UNKNOWN`.
+        max_log_odds: calibrated log-odds are limited to plus or minus this: the calibration set
+            cannot support a stronger statement.
     """
 
+    classes: tuple[str, ...] = CLASSES["BIN"]
     bin_scale: float = 1.0
     bin_bias: float = 0.0
+    neural_scale: float = 1.0
+    neural_bias: float = 0.0
+    source_scale: float = 1.0
+    source_bias: float = 0.0
     axis_scale: dict[str, float] = field(default_factory=lambda: dict.fromkeys(AXES, 1.0))
     axis_bias: dict[str, tuple[float, ...]] = field(
         default_factory=lambda: {axis: (0.0,) * (len(CLASSES[axis]) - 1) for axis in AXES}
     )
     codec_threshold: float = 0.5
+    vocoder_threshold: float = 0.5
+    neural_threshold: float = 0.5
     bona_fide_threshold: float = 0.5
     familiar_threshold: float = 0.0
     sure_threshold: float = 1.0
     max_log_odds: float = 4.0 * LN10
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Calibration:
-        """Read what `to_dict` wrote."""
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """Read what `to_dict` wrote, by this version or an earlier one.
+
+        Raises:
+            TypeError: it holds what no calibration has.
+            KeyError: it lacks what every calibration has.
+        """
         biases = {axis: tuple(bias) for axis, bias in values["axis_bias"].items()}
-        return cls(**{**values, "axis_bias": biases})
+        classes = tuple(values.get("classes", CLASSES["BIN"]))
+        return cls(**{**values, "axis_bias": biases, "classes": classes})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the weights file's metadata."""
         return asdict(self)
 
-    def log_odds(self, bin_logits: FloatArray) -> FloatArray:
-        """Calibrated natural log-odds codec : bona fide of ``(..., 2)`` logits, shape ``(...)``."""
-        raw = bin_logits[..., BIN_CODEC] - bin_logits[..., BIN_BONA_FIDE]
-        limited = np.clip(
-            self.bin_scale * raw + self.bin_bias, -self.max_log_odds, self.max_log_odds
-        )
-        return limited
+    @property
+    def tells_vocoders(self) -> bool:
+        """Whether the model has a class for neural speech without a codec."""
+        return VOCODER in self.classes
+
+    def thresholds(self) -> dict[str, float]:
+        """The probabilities at which verdicts change, by the name that answers give them."""
+        names = ["codec_threshold", "bona_fide_threshold"]
+        if self.tells_vocoders:
+            names += ["vocoder_threshold", "neural_threshold"]
+        return {name: getattr(self, name) for name in names}
+
+    def log_odds(self, logits: FloatArray) -> FloatArray:
+        """Calibrated natural log-odds codec : bona fide, ``(..., classes)`` to ``(...)``."""
+        return self._limited(self.unlimited_log_odds(logits))
+
+    def unlimited_log_odds(self, logits: FloatArray) -> FloatArray:
+        """As `log_odds`, without the limit: for ranking, not for a statement."""
+        raw = detection_log_odds(logits, self.classes, (CODEC,), (BONA_FIDE,))
+        return np.asarray(self.bin_scale * raw + self.bin_bias)
+
+    def neural_log_odds(self, logits: FloatArray) -> FloatArray | None:
+        """Calibrated natural log-odds (codec or vocoder) : bona fide; None if not told apart."""
+        if not self.tells_vocoders:
+            return None
+        raw = detection_log_odds(logits, self.classes, NEURAL, (BONA_FIDE,))
+        return self._limited(self.neural_scale * raw + self.neural_bias)
+
+    def trace_log_odds(self, logits: FloatArray) -> FloatArray:
+        """What the time line goes by: neural : bona fide if told apart, else codec : bona fide."""
+        neural = self.neural_log_odds(logits)
+        return self.log_odds(logits) if neural is None else neural
+
+    def probabilities(self, logits: FloatArray) -> dict[str, FloatArray]:
+        """Probability of each detection class at even prior odds, ``(...)`` per class.
+
+        With three classes, those of codec and vocoder share out the probability that either is the
+        case by their own calibrated odds.
+        """
+        neural = self.neural_log_odds(logits)
+        if neural is None:
+            codec = sigmoid(self.log_odds(logits))
+            return {CODEC: codec, BONA_FIDE: 1.0 - codec}
+        raw = detection_log_odds(logits, self.classes, (CODEC,), (VOCODER,))
+        share = sigmoid(self._limited(self.source_scale * raw + self.source_bias))
+        either = sigmoid(neural)
+        return {CODEC: either * share, VOCODER: either * (1.0 - share), BONA_FIDE: 1.0 - either}
 
     def axis_probabilities(self, axis: str, logits: FloatArray) -> FloatArray:
         """Probabilities of the codec classes, given that there was a codec.
@@ -86,13 +183,25 @@ class Calibration:
         scores = self.axis_scale[axis] * logits[..., 1:] + np.asarray(self.axis_bias[axis])
         return softmax(scores)
 
-    def verdict(self, probability: float) -> Verdict:
-        """The decision at a calibrated codec probability."""
-        if probability >= self.codec_threshold:
-            return "codec"
-        if probability <= self.bona_fide_threshold:
-            return "bona_fide"
-        return "inconclusive"
+    def verdict(self, probabilities: Mapping[str, float]) -> str:
+        """The verdict at calibrated probabilities of the detection classes.
+
+        Args:
+            probabilities: as `probabilities` gives them, of one clip.
+        """
+        codec, vocoder = (probabilities.get(name, 0.0) for name in NEURAL)
+        if codec >= self.codec_threshold - GUARD:
+            return verdict.CODEC
+        if self.tells_vocoders and vocoder >= self.vocoder_threshold - GUARD:
+            return verdict.VOCODER
+        if self.tells_vocoders and codec + vocoder >= self.neural_threshold - GUARD:
+            return verdict.NEURAL
+        if codec + vocoder <= self.bona_fide_threshold + GUARD:
+            return verdict.BONA_FIDE
+        return verdict.INCONCLUSIVE
+
+    def _limited(self, log_odds: FloatArray) -> FloatArray:
+        return np.asarray(np.clip(log_odds, -self.max_log_odds, self.max_log_odds))
 
 
 def bin_from_axes(logits: Mapping[str, FloatArray]) -> FloatArray:
@@ -105,14 +214,12 @@ def bin_from_axes(logits: Mapping[str, FloatArray]) -> FloatArray:
         logits: per axis ``(..., classes)`` with ``Real`` first.
 
     Returns:
-        Log-probabilities ``(..., 2)`` in the order of ``BIN``.
+        Log-probabilities ``(..., 2)`` in the order of the paper's ``BIN``.
     """
-    odds = [np.logaddexp.reduce(one[..., 1:], axis=-1) - one[..., 0] for one in logits.values()]
+    odds = [log_sum_exp(one[..., 1:]) - one[..., 0] for one in logits.values()]
     codec = -np.mean([np.logaddexp(0.0, -one) for one in odds], axis=0)
-    both = np.empty((*codec.shape, 2))
-    both[..., BIN_CODEC] = codec
-    both[..., BIN_BONA_FIDE] = np.log(np.maximum(-np.expm1(codec), np.finfo(np.float64).tiny))
-    return both
+    bona_fide = np.log(np.maximum(-np.expm1(codec), np.finfo(np.float64).tiny))
+    return np.stack([codec, bona_fide], axis=-1)
 
 
 def familiarity(family_logits: FloatArray) -> FloatArray:

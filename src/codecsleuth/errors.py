@@ -5,6 +5,9 @@ They survive pickling, so that an engine may pass them between processes and mac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class CodecsleuthError(Exception):
     """Base of all errors that are reported as one line, without a stack trace."""
@@ -15,12 +18,13 @@ class AudioError(CodecsleuthError):
 
     Attributes:
         kind: a short stable word for machines, such as ``"truncated"`` or ``"silent"``.
+        evidence: what is known of the file, by the names of `Evidence`; None if nothing is.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
-        # Both in `args`: that is what pickling makes the error anew from.
-        super().__init__(kind, message)
-        self.kind = kind
+    def __init__(self, kind: str, message: str, evidence: Mapping[str, Any] | None = None) -> None:
+        # All in `args`: that is what pickling makes the error anew from.
+        super().__init__(kind, message, evidence)
+        self.kind, self.evidence = kind, evidence
 
     def __str__(self) -> str:
         """The message alone."""

@@ -24,8 +24,8 @@ CLASSES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
-#: Classes of detection for a network that also knows neural synthesis without a codec, in the order
-#: of its logits for ``BIN``; the paper's networks have those of `CLASSES`.
+#: Detection classes of a model that also knows neural speech without a codec; the paper's networks
+#: have the two of ``CLASSES["BIN"]``.
 DETECTION: Final[tuple[str, ...]] = ("codec", "vocoder", "bona fide")
 TASKS: Final[tuple[str, ...]] = tuple(CLASSES)
 #: What a network says beside the tasks: which family of the catalogue a codec is of.

@@ -7,13 +7,17 @@ import struct
 from typing import Final
 
 from codecsleuth.errors import AudioError
+from codecsleuth.findings import Finding, finding
 
-#: First bytes (offset, magic) of sound files that libsndfile cannot decode.
+#: First bytes (offset, magic) of files that libsndfile cannot decode, and FFmpeg may.
 _UNSUPPORTED: Final = (
     (4, b"ftyp", "an MP4/M4A file"),
     (0, b"\x1aE\xdf\xa3", "a Matroska/WebM file"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a WMA/ASF file"),
     (0, b"#!AMR", "an AMR file"),
+    (8, b"AVI ", "an AVI file"),
+    (0, b"FLV\x01", "a Flash video"),
+    (0, b"\x0b\x77", "an AC-3 file"),
     (0, b"\xff\xf1", "an AAC file"),
     (0, b"\xff\xf9", "an AAC file"),
 )
@@ -36,13 +40,15 @@ _SUPPORTED: Final = (
 _OGG_PAGE: Final = 27 + 255 + 255 * 255
 #: Sizes from here on are what programs write that stream to a pipe and do not know the length.
 _STREAMED_SIZE: Final = 0x7FFF0000
+#: Chunks that a file may have before its audio; real ones have a dozen.
+_MOST_CHUNKS: Final = 1_000
 #: What tags behind an MP3 usually take at most.
 _TAG_BYTES: Final = 4096
 
 
 def looks_like_audio(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a sound file."""
-    known = [(offset, magic) for offset, magic, _ in _UNSUPPORTED[:4]]
+    known = [(offset, magic) for offset, magic, _ in _UNSUPPORTED if len(magic) > 2]
     return any(head[offset:].startswith(magic) for offset, magic in (*_SUPPORTED, *known))
 
 
@@ -58,11 +64,11 @@ def unsupported_container(descriptor: int) -> str:
     return next((name for at, magic, name in _UNSUPPORTED if head[at:].startswith(magic)), "")
 
 
-def check_complete(descriptor: int, size: int) -> list[str]:
+def check_complete(descriptor: int, size: int) -> list[Finding]:
     """Compare the lengths a container states with the file's size.
 
     Returns:
-        Remarks for the reader, such as that the header states no length.
+        Findings, such as that the header states no length.
 
     Raises:
         AudioError: the file is shorter than stated.
@@ -76,26 +82,32 @@ def check_complete(descriptor: int, size: int) -> list[str]:
         return _check_ogg(descriptor, size)
     surplus = mp3_surplus(descriptor, size)
     unread = surplus > max(_TAG_BYTES, size // 10)
-    return [f"{surplus} bytes behind the stated end of the audio were not read"] * unread
+    return [finding("unread_bytes", bytes=surplus)] * unread
 
 
-def _check_chunks(descriptor: int, size: int, wanted: bytes, order: str) -> list[str]:
+def _check_chunks(descriptor: int, size: int, wanted: bytes, order: str) -> list[Finding]:
     position, long_size = 12, 0
-    while len(header := read_at(descriptor, 8, position)) == 8:
+    for _ in range(_MOST_CHUNKS):
+        header = read_at(descriptor, 8, position)
+        if len(header) < 8:
+            return []
         name, length = header[:4], int(struct.unpack(order + "I", header[4:])[0])
         position += 8
         if name == b"ds64":
-            long_size = struct.unpack("<Q", read_at(descriptor, 8, position + 8))[0]
+            stated = read_at(descriptor, 8, position + 8)
+            if len(stated) < 8:
+                raise AudioError("truncated", "cut short: the header's sizes are missing")
+            long_size = int(struct.unpack("<Q", stated)[0])
         if name == wanted:
-            stated = long_size if long_size and length == 0xFFFFFFFF else length
-            return _compare(stated, size - position)
+            stated_bytes = long_size if long_size and length == 0xFFFFFFFF else length
+            return _compare(stated_bytes, size - position)
         position += length + length % 2
-    return []
+    raise AudioError("damaged", f"no audio in the first {_MOST_CHUNKS} chunks of the file")
 
 
-def _compare(stated: int, present: int) -> list[str]:
+def _compare(stated: int, present: int) -> list[Finding]:
     if present < stated and _STREAMED_SIZE <= stated <= 0xFFFFFFFF:
-        return ["the header states no length: read to the end of the file"]
+        return [finding("no_stated_length")]
     if stated > present:
         raise AudioError(
             "truncated", f"cut short: {stated - present} of {stated} bytes of audio are missing"
@@ -107,7 +119,7 @@ def _compare(stated: int, present: int) -> list[str]:
     return []
 
 
-def _check_ogg(descriptor: int, size: int) -> list[str]:
+def _check_ogg(descriptor: int, size: int) -> list[Finding]:
     tail = read_at(descriptor, 2 * _OGG_PAGE, max(0, size - 2 * _OGG_PAGE))
     at = tail.rfind(b"OggS\x00")
     page = tail[at:] if at >= 0 else b""
@@ -117,7 +129,7 @@ def _check_ogg(descriptor: int, size: int) -> list[str]:
         raise AudioError("truncated", "cut short: the stream's last page is missing")
     serial = slice(14, 18)
     several = page[serial] != read_at(descriptor, 18, 0)[serial]
-    return ["holds more than one stream, of which the first was read"] * several
+    return [finding("several_streams")] * several
 
 
 def mp3_surplus(descriptor: int, size: int) -> int:

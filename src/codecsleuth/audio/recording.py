@@ -1,60 +1,55 @@
-"""From bytes to evidence: facts about a file, and its sound as 16 kHz mono windows.
-
-Files are read in blocks and never held as a whole, so memory does not grow with length. Samples
-stored at 16 kHz reach the network bit-equal; others are resampled by soxr HQ.
-"""
+"""Reading a recording: windows go out as they come, and the facts of the whole are returned."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-import sys
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from codecsleuth.audio.containers import check_complete, mp3_surplus, unsupported_container
+from codecsleuth.arrays import Samples
+from codecsleuth.audio.decode import MAX_CHANNELS, MAX_RATE, MIN_RATE, Stream, open_stream
+from codecsleuth.audio.measurements import Measurements, findings_of
+from codecsleuth.audio.meters import (
+    ActivityMeter,
+    ChannelMeter,
+    LevelMeter,
+    SpectrumMeter,
+    band_edge,
+)
+from codecsleuth.audio.source import open_source
+from codecsleuth.audio.speech import SpeechMeter, seconds_of
+from codecsleuth.audio.windows import SAMPLE_RATE, Window, cut_windows, resample
 from codecsleuth.errors import AudioError
+from codecsleuth.findings import Finding
 
-if TYPE_CHECKING:
-    import soundfile
+Take = Callable[[Window], None]
+MIX: Final = "mix"
 
-Samples = NDArray[np.float32]
 
-SAMPLE_RATE: Final = 16_000
-#: Window of the paper and of the AASIST code: 4.0375 s.
-WINDOW_SAMPLES: Final = 64_600
-HOP_SAMPLES: Final = WINDOW_SAMPLES // 2
-WINDOW_S: Final = WINDOW_SAMPLES / SAMPLE_RATE
-HOP_S: Final = HOP_SAMPLES / SAMPLE_RATE
+@dataclass(frozen=True)
+class Excerpt:
+    """Which part of a recording is meant.
 
-MIN_DURATION_S: Final = 0.3
-#: Below this an answer is given with a warning.
-SHORT_S: Final = 1.0
-MIN_SAMPLES: Final = int(MIN_DURATION_S * SAMPLE_RATE)
-MIN_RATE: Final = 4_000
-MAX_RATE: Final = 192_000
+    Attributes:
+        start_s: where it begins.
+        end_s: where it ends; None for the recording's end.
+        channel: number of a channel, from 1; None for the mean of all.
+        track: number of the audio track, from 1.
+    """
 
-#: A window that nowhere leaves its own mean by more than this (-80 dB) is silent.
-SILENCE_PEAK: Final = 1e-4
-FULL_SCALE: Final = 0.999
-#: Share of samples at full scale from which a file counts as clipped.
-CLIPPED_SHARE: Final = 1e-3
-#: Beyond any decoder's overshoot: the samples are not scaled to -1..1.
-OVERDRIVEN_PEAK: Final = 8.0
+    start_s: float = 0.0
+    end_s: float | None = None
+    channel: int | None = None
+    track: int = 1
 
-_BLOCK_VALUES: Final = 1 << 17
-_HASH_BYTES: Final = 1 << 20
 
-# libsoxr can share its transform tables between threads without locking them.
-_SOXR_LOCK: Final = threading.Lock()
+WHOLE: Final = Excerpt()
 
 
 @dataclass(frozen=True)
@@ -62,364 +57,281 @@ class Evidence:
     """What was examined.
 
     Attributes:
-        sha256: of the file's bytes, or of an array's float32 samples.
+        sha256: of the file's bytes as received, or of an array's float32 samples.
         bytes: size of the same.
-        format: container and coding, such as ``WAV PCM_16``.
+        container: of the file; ``array`` for samples in memory.
+        coding: of the audio in it.
         sample_rate: as stored, in hertz.
         channels: as stored.
         duration_s: seconds decoded.
+        speech_s: seconds of speech in it; None where that was not measured.
+        decoder: name and version of what decoded it.
     """
 
     sha256: str
     bytes: int
-    format: str
+    container: str
+    coding: str
     sample_rate: int
     channels: int
     duration_s: float
+    speech_s: float | None
+    decoder: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
-class Window:
-    """A stretch of audio as the network gets it.
+class Facts:
+    """What reading a recording to its end has shown.
 
     Attributes:
-        start_s: where it begins in the file.
-        end_s: where the file's own sound in it ends (a short file is repeated to fill the window).
-        samples: ``(WINDOW_SAMPLES,)`` at 16 kHz.
+        evidence: for the answer.
+        measurements: behind the findings.
+        speech: start and end of each passage of speech, in seconds from where reading began.
+        findings: what bears on the answer.
     """
 
-    start_s: float
-    end_s: float
-    samples: Samples
-
-    @property
-    def silent(self) -> bool:
-        """Whether there is nothing to hear, a constant offset aside."""
-        return bool(np.abs(self.samples - self.samples.mean()).max() < SILENCE_PEAK)
+    evidence: Evidence
+    measurements: Measurements
+    speech: tuple[tuple[float, float], ...]
+    findings: tuple[Finding, ...]
 
 
-@dataclass
+class _Meters:
+    """All meters of one reading."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.levels = LevelMeter(sample_rate)
+        self.channels = ChannelMeter()
+        self.spectrum = SpectrumMeter(sample_rate)
+        self.activity = ActivityMeter(SAMPLE_RATE)
+        self.speech = SpeechMeter()
+
+    def add_stored(self, block: Samples, mono: Samples) -> None:
+        """Take a block at the stored rate, and its mono."""
+        self.channels.add(block)
+        self.spectrum.add(mono)
+
+    def add_16k(self, block: Samples) -> None:
+        """Take a block of 16 kHz mono."""
+        self.activity.add(block)
+        self.speech.add(block)
+
+
+@dataclass(frozen=True)
 class Recording:
-    """One file or array on its way through; `windows` once, then the facts about all of it."""
+    """An opened recording, to be read once.
 
-    source: Iterable[Samples]
-    sample_rate: int
-    channels: int
-    format: str
+    Attributes:
+        stream: the audio.
+        sha256: of the bytes.
+        bytes: how many.
+        excerpt: which part of it is read.
+    """
+
+    stream: Stream
     sha256: str
     bytes: int
-    declared_frames: int | None = None
-    notes: list[str] = field(default_factory=list)
-    frames: int = 0
-    peak: float = 0.0
-    full_scale: int = 0
-    silent_windows: int = 0
-    all_windows: int = 0
+    excerpt: Excerpt = WHOLE
 
-    def windows(self) -> Iterator[Window]:
-        """Read the audio as windows that have sound in them, in order.
+    def read(self, take: Take) -> Facts:
+        """Read to the end; windows with sound in them go to ``take``, in order.
 
         Raises:
             AudioError: it is cut short, too short, silent or not finite.
         """
-        for window in cut_windows(self.samples()):
-            self.all_windows += 1
+        meters = _Meters(self.stream.sample_rate)
+        total = silent = 0
+        for window in cut_windows(self._samples(meters), self.excerpt.start_s):
+            total += 1
             if window.silent:
-                self.silent_windows += 1
+                silent += 1
             else:
-                yield window
-        if self.silent_windows == self.all_windows:
-            raise AudioError("silent", f"silent throughout{self._cancelled_out()}")
+                take(window)
+        speech = meters.speech.passages()
+        facts = self._measurements(meters, speech, total, silent)
+        if silent == total:
+            cancel = ": the channels cancel each other when mixed down" * facts.cancelled
+            raise AudioError("silent", f"silent throughout{cancel}")
+        findings = (*self.stream.findings, *findings_of(facts))
+        return Facts(self._evidence(facts), facts, speech, findings)
 
     def samples(self) -> Iterator[Samples]:
-        """Read the audio as blocks of 16 kHz mono.
+        """All of it as blocks of 16 kHz mono.
 
         Raises:
             AudioError: it is cut short or not finite.
         """
-        yield from resample((self._downmix(block) for block in self.source), self.sample_rate)
-        if self.frames == 0:
+        yield from resample(
+            self._mono(LevelMeter(self.stream.sample_rate)), self.stream.sample_rate
+        )
+
+    def _samples(self, meters: _Meters) -> Iterator[Samples]:
+        for block in resample(self._mono(meters.levels, meters), self.stream.sample_rate):
+            meters.add_16k(block)
+            yield block
+
+    def _mono(self, levels: LevelMeter, meters: _Meters | None = None) -> Iterator[Samples]:
+        """Blocks of mono at the stored rate; checks at the end that all of it came.
+
+        Raises:
+            AudioError: it is cut short, holds nothing, or is not finite.
+        """
+        for block in self._part():
+            levels.add(block)
+            mono = self._mixed(block)
+            if meters is not None:
+                meters.add_stored(block, mono)
+            yield mono
+        rate, declared = self.stream.sample_rate, self._declared_frames()
+        if levels.frames == 0:
             raise AudioError("empty", "holds no audio samples")
-        if self.declared_frames is not None and self.frames < self.declared_frames:
+        if declared is not None and levels.frames < declared:
             raise AudioError(
                 "truncated",
-                f"cut short: the header promises {self.declared_frames / self.sample_rate:.2f} s, "
-                f"the file ends after {self.frames / self.sample_rate:.2f} s",
+                f"cut short: the header promises {declared / rate:.2f} s, "
+                f"the file ends after {levels.frames / rate:.2f} s",
             )
 
-    def _downmix(self, block: Samples) -> Samples:
-        """Note the facts of a ``(frames, channels)`` block and mix it to ``(frames,)``."""
-        magnitude = np.abs(block)
-        peak = float(magnitude.max(initial=0.0))
-        if not np.isfinite(peak):
-            frame = self.frames + int(np.argmin(np.isfinite(block).all(axis=1)))
+    def _part(self) -> Iterator[Samples]:
+        """The blocks between start and end of the excerpt.
+
+        Raises:
+            AudioError: the recording ends before the excerpt begins.
+        """
+        rate, excerpt = self.stream.sample_rate, self.excerpt
+        start = round(excerpt.start_s * rate)
+        end = None if excerpt.end_s is None else round(excerpt.end_s * rate)
+        place = 0
+        for block in self.stream.blocks:
+            stop = len(block) if end is None else max(0, min(len(block), end - place))
+            piece = block[max(0, start - place) : stop]
+            place += len(block)
+            if len(piece):
+                yield piece
+            if end is not None and place >= end:
+                return
+        if 0 < place <= start:
             raise AudioError(
-                "not_finite",
-                f"the sample at {frame / self.sample_rate:.3f} s is not a finite number",
+                "excerpt", f"ends at {place / rate:.2f} s, before the start at {excerpt.start_s} s"
             )
-        self.peak = max(self.peak, peak)
-        self.full_scale += int(np.count_nonzero(magnitude >= FULL_SCALE))
-        self.frames += len(block)
-        if self.channels == 1:
-            return block[:, 0]
-        return cast(Samples, block.mean(axis=1, dtype=np.float64).astype(np.float32))
 
-    @property
-    def evidence(self) -> Evidence:
-        """The facts, complete once `windows` is read to its end."""
-        duration = round(self.frames / self.sample_rate, 6)
+    def _declared_frames(self) -> int | None:
+        """Frames that are to come; None if nothing is promised, or a part alone is read."""
+        whole = self.excerpt.start_s == 0.0 and self.excerpt.end_s is None
+        return self.stream.declared_frames if whole else None
+
+    def _mixed(self, block: Samples) -> Samples:
+        """One channel, or the mean of all, ``(frames, channels)`` to ``(frames,)``.
+
+        Raises:
+            AudioError: there is no such channel.
+        """
+        channel = self.excerpt.channel
+        if channel is None:
+            return mix_down(block)
+        if not 1 <= channel <= block.shape[1]:
+            raise AudioError("channel", f"no channel {channel}; there are {block.shape[1]}")
+        return block[:, channel - 1]
+
+    def _measurements(
+        self, meters: _Meters, speech: tuple[tuple[float, float], ...], windows: int, silent: int
+    ) -> Measurements:
+        stream, levels = self.stream, meters.levels
+        return Measurements(
+            sample_rate=stream.sample_rate,
+            channels=stream.channels,
+            mixed=stream.channels > 1 and self.excerpt.channel is None,
+            coding=stream.coding,
+            frames=levels.frames,
+            peak=levels.peak,
+            full_scale=levels.full_scale,
+            channel_difference=meters.channels.difference,
+            speech_s=seconds_of(speech),
+            activity=meters.activity.levels(speech),
+            edge=band_edge(meters.spectrum.bands()),
+            windows=windows,
+            silent_windows=silent,
+        )
+
+    def _evidence(self, facts: Measurements) -> Evidence:
+        stream = self.stream
         return Evidence(
-            self.sha256, self.bytes, self.format, self.sample_rate, self.channels, duration
+            sha256=self.sha256,
+            bytes=self.bytes,
+            container=stream.container,
+            coding=stream.coding,
+            sample_rate=stream.sample_rate,
+            channels=stream.channels,
+            duration_s=round(facts.duration_s, 6),
+            speech_s=round(facts.speech_s, 3),
+            decoder=stream.decoder,
         )
 
-    @property
-    def warnings(self) -> list[str]:
-        """What limits the answer, complete once `windows` is read to its end."""
-        found = list(self.notes)
-        if self.channels > 1:
-            found.append(f"{self.channels} channels were mixed down to one")
-        if self.sample_rate < SAMPLE_RATE:
-            found.append(
-                f"stored at {self.sample_rate} Hz: nothing above {self.sample_rate / 2000:g} kHz, "
-                "where much of a codec's trace lies"
-            )
-        if self.frames < SHORT_S * self.sample_rate:
-            found.append("very short: there is little to measure")
-        found += self._level_warnings()
-        if self.silent_windows:
-            found.append(
-                f"{self.silent_windows} of {self.all_windows} windows are silent and left out"
-            )
-        return found
 
-    def _level_warnings(self) -> list[str]:
-        if self.peak > OVERDRIVEN_PEAK:
-            return [f"samples reach {self.peak:.3g} where 1 is full scale: wrongly scaled?"]
-        share = self.full_scale / max(1, self.frames * self.channels)
-        return [f"clipped: {share:.1%} of the samples at full scale"] * (share >= CLIPPED_SHARE)
-
-    def _cancelled_out(self) -> str:
-        if self.peak >= 2 * SILENCE_PEAK and self.channels > 1:
-            return ": the channels cancel each other when mixed down"
-        return ""
-
-
-def resample(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
-    """Bring mono blocks from ``rate`` to 16 kHz; 16 kHz passes untouched."""
-    if rate == SAMPLE_RATE:
-        yield from blocks
-        return
-    import soxr
-
-    with _SOXR_LOCK:
-        stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        with _SOXR_LOCK:
-            resampled = stream.resample_chunk(block)
-        yield resampled
-    with _SOXR_LOCK:
-        rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    yield rest
-
-
-def cut_windows(blocks: Iterable[Samples]) -> Iterator[Window]:
-    """Cut 16 kHz blocks into windows half a window apart; the last ends where the audio ends.
-
-    Raises:
-        AudioError: all of it is shorter than `MIN_DURATION_S`.
-    """
-    held = np.zeros(0, np.float32)
-    last = held
-    start = 0
-    for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) >= WINDOW_SAMPLES:
-            last = held[:WINDOW_SAMPLES]
-            yield _window(start, last)
-            held = held[HOP_SAMPLES:]
-            start += HOP_SAMPLES
-    if not len(last):
-        yield _repeated(held)
-    elif len(held) > WINDOW_SAMPLES - HOP_SAMPLES:
-        unread = held[WINDOW_SAMPLES - HOP_SAMPLES :]
-        end = start + len(held)
-        yield _window(end - WINDOW_SAMPLES, np.concatenate([last, unread])[-WINDOW_SAMPLES:])
-
-
-def _window(start: int, samples: Samples) -> Window:
-    return Window(start / SAMPLE_RATE, (start + WINDOW_SAMPLES) / SAMPLE_RATE, samples)
-
-
-def _repeated(samples: Samples) -> Window:
-    if len(samples) < MIN_SAMPLES:
-        duration = len(samples) / SAMPLE_RATE
-        raise AudioError(
-            "too_short", f"{duration:.2f} s of audio; at least {MIN_DURATION_S} s are needed"
-        )
-    filled = np.resize(samples, WINDOW_SAMPLES)
-    return Window(0.0, len(samples) / SAMPLE_RATE, filled)
+def mix_down(block: Samples) -> Samples:
+    """The mean of the channels, ``(frames, channels)`` to ``(frames,)``."""
+    if block.shape[1] == 1:
+        return block[:, 0]
+    return cast(Samples, block.mean(axis=1, dtype=np.float64).astype(np.float32))
 
 
 @contextmanager
-def open_recording(path: str | Path) -> Iterator[Recording]:
-    """Open an audio file.
+def open_recording(path: str | Path, excerpt: Excerpt = WHOLE) -> Iterator[Recording]:
+    """Open an audio or video file, or standard input for ``-``.
 
     Raises:
-        AudioError: it cannot be read, or its header is wrong.
+        AudioError: it cannot be read, or its header is wrong; the error holds what is known of it.
     """
-    descriptor = _open_regular(path)
-    try:
-        if os.fstat(descriptor).st_size == 0:
-            raise AudioError("empty", "the file is empty")
-        digest, size = _hash(descriptor)
-        notes = check_complete(descriptor, size)
-        bytes_missing = mp3_surplus(descriptor, size) < 0
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        with _decoder(descriptor) as file:
-            _check_rate(file.samplerate)
-            declared = _declared_frames(file, bytes_missing)
-            yield Recording(
-                source=_decode(file, declared),
-                sample_rate=file.samplerate,
-                channels=file.channels,
-                format=f"{file.format} {file.subtype}",
-                sha256=digest,
-                bytes=size,
-                declared_frames=declared,
-                notes=notes,
-            )
-    except OSError as error:
-        raise AudioError("io", f"cannot be read: {error.strerror or error}") from error
-    finally:
-        os.close(descriptor)
+    with open_source(path) as source:
+        try:
+            with open_stream(source, excerpt.track) as stream:
+                yield Recording(stream, source.sha256, source.bytes, excerpt)
+            source.check_unchanged()
+        except AudioError as error:
+            known = {"sha256": source.sha256, "bytes": source.bytes}
+            raise AudioError(error.kind, str(error), error.evidence or known) from error
 
 
-def array_recording(samples: NDArray[Any], sample_rate: int | None) -> Recording:
-    """Take samples in memory, ``(frames,)`` or ``(frames, channels)``, scaled to -1..1.
+def array_recording(samples: ArrayLike, sample_rate: int | None) -> Recording:
+    """Take samples in memory: floats scaled to -1..1 or signed integers at their full scale.
+
+    Args:
+        samples: ``(frames,)`` or ``(frames, channels)``: an array, a list, or a tensor.
+        sample_rate: in hertz.
 
     Raises:
         AudioError: the shape, type or rate is not one of audio.
     """
     if sample_rate is None:
-        raise AudioError("sample_rate", "samples need their sample rate")
-    _check_rate(sample_rate)
-    if samples.ndim not in (1, 2) or not np.issubdtype(samples.dtype, np.floating):
-        raise AudioError("array", "samples must be floating-point, (frames,) or (frames, channels)")
-    block = np.ascontiguousarray(samples.reshape(len(samples), -1), dtype=np.float32)
-    if block.shape[1] == 0:
-        raise AudioError("empty", "holds no channels")
-    return Recording(
-        source=[block],
-        sample_rate=sample_rate,
-        channels=block.shape[1],
-        format="array",
-        sha256=hashlib.sha256(block.tobytes()).hexdigest(),
-        bytes=block.nbytes,
-    )
-
-
-def _open_regular(path: str | Path) -> int:
-    """Open without waiting: a pipe or a device must not hang the whole run."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - Path takes "" for "."
-            raise _not_a_file(Path(path))
-        flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(path, os.O_RDONLY | flags)
-    except FileNotFoundError as error:
-        if Path(path).is_symlink():
-            raise AudioError("broken_link", "a symbolic link to nothing") from error
-        raise AudioError("missing", "no such file") from error
-    except PermissionError as error:
-        raise AudioError("permission", "no permission to read it") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise AudioError("io", f"cannot be opened: {reason}") from error
-    return descriptor
-
-
-def _not_a_file(path: Path) -> AudioError:
-    if path.is_dir():
-        return AudioError("directory", "a folder, not an audio file")
-    return AudioError("not_a_file", "not a regular file (a pipe, socket or device)")
-
-
-def _hash(descriptor: int) -> tuple[str, int]:
-    digest = hashlib.sha256()
-    size = 0
-    while block := os.read(descriptor, _HASH_BYTES):
-        digest.update(block)
-        size += len(block)
-    return digest.hexdigest(), size
-
-
-@contextmanager
-def _decoder(descriptor: int) -> Iterator[soundfile.SoundFile]:
-    import soundfile
-
-    # The name is kept from libsndfile, which would take some extensions for headerless formats.
-    # On Windows its C runtime does not know our descriptors.
-    source = descriptor if os.name == "posix" else os.fdopen(os.dup(descriptor), "rb")
-    try:
-        file = soundfile.SoundFile(source, closefd=False)
-        # After every read, soundfile seeks to where it already is, which makes the MP3 decoder
-        # start anew with other samples.
-        file.seekable = lambda: False
-    except soundfile.LibsndfileError as error:
-        raise _header_error(descriptor, error) from error
-    with file:
-        yield file
-
-
-def _header_error(descriptor: int, error: soundfile.LibsndfileError) -> AudioError:
-    unrecognised, too_many_channels, no_channels, no_rate = 1, 33, 32, 24
-    if error.code == unrecognised:
-        container = unsupported_container(descriptor)
-        if container:
-            return AudioError("unsupported", f"{container} cannot be read; convert it to WAV first")
-        return AudioError("not_audio", "not an audio file that can be read")
-    if error.code in (no_channels, too_many_channels):
-        return AudioError("channels", "the header states an impossible number of channels")
-    if error.code == no_rate:
-        return AudioError("damaged", "the header is incomplete or wrong")
-    return AudioError("damaged", f"the header is damaged: {_clean(error.error_string)}")
-
-
-def _clean(message: str) -> str:
-    # libsndfile says this of a stream in which the MP3 decoder finds no frame.
-    if "possibly a pipe" in message:
-        return "no audio found"
-    return message.removeprefix("Error : ").strip().rstrip(".")
-
-
-def _check_rate(rate: int) -> None:
-    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError("sample_rate", "samples need their sample rate; give sample_rate")
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
         raise AudioError(
-            "sample_rate", f"sample rate {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be analysed"
+            "sample_rate",
+            f"sample rate {sample_rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be analysed",
         )
+    block = _as_block(samples)
+    stream = Stream(iter([block]), sample_rate, block.shape[1], "array", "float32", "none")
+    return Recording(stream, hashlib.sha256(block.tobytes()).hexdigest(), block.nbytes)
 
 
-def _declared_frames(file: soundfile.SoundFile, bytes_missing: bool) -> int | None:
-    # The length of an MP3 may be the decoder's guess, and a header's may be wrong: only where bytes
-    # are missing too is it believed. A streamed FLAC states none, which libsndfile turns into a
-    # number beyond any file.
-    if file.format == "MP3" and not bytes_missing:
-        return None
-    return int(file.frames) if file.frames < 1 << 48 else None
-
-
-def _decode(file: soundfile.SoundFile, declared: int | None) -> Iterator[Samples]:
-    import soundfile
-
-    left = declared if declared is not None else sys.maxsize
-    while left > 0:
-        # Not one frame more than there are: a FLAC with a tag behind it is fine up to there.
-        frames = min(left, max(1, _BLOCK_VALUES // file.channels))
-        try:
-            block = file.read(frames, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            reason = _clean(error.error_string)
-            raise AudioError("truncated", f"damaged or cut short: {reason}") from error
-        if not len(block):
-            return
-        left -= len(block)
-        yield block
+def _as_block(samples: ArrayLike) -> Samples:
+    """Samples as ``(frames, channels)`` float32."""
+    values = np.asarray(samples)
+    if values.ndim not in (1, 2):
+        raise AudioError("array", "samples must be (frames,) or (frames, channels)")
+    if values.ndim == 2 and values.shape[1] == 0:
+        raise AudioError("empty", "holds no channels")
+    if values.ndim == 2 and values.shape[1] > MAX_CHANNELS:
+        raise AudioError(
+            "array",
+            f"{values.shape[1]} channels: samples must be (frames, channels); transpose them",
+        )
+    if np.issubdtype(values.dtype, np.signedinteger):
+        values = values.astype(np.float64) / -float(np.iinfo(values.dtype).min)
+    elif not np.issubdtype(values.dtype, np.floating):
+        raise AudioError("array", f"samples of type {values.dtype}: give floats or signed integers")
+    return np.ascontiguousarray(values.reshape(len(values), -1), dtype=np.float32)

@@ -17,7 +17,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from codecsleuth.audio.recording import SAMPLE_RATE
+from codecsleuth.audio.windows import SAMPLE_RATE
 
 Waveform = NDArray[np.float32]
 Step = Callable[[Waveform, np.random.Generator], Waveform]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from codecsleuth.audio.recording import SAMPLE_RATE
+from codecsleuth.audio.windows import SAMPLE_RATE
 from codecsleuth.augment.chain import Waveform
 from codecsleuth.errors import UsageError
 

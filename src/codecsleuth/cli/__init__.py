@@ -13,14 +13,13 @@ from typing import Annotated, Final
 
 import typer
 
+from codecsleuth.cli import status
+from codecsleuth.cli.options import PanelCommand
+from codecsleuth.cli.status import complain
 from codecsleuth.errors import CodecsleuthError, UsageError
 from codecsleuth.version import __version__
 
 COMMANDS: Final = ("analyze", "evaluate", "train", "weights", "data", "taxonomy")
-
-EXIT_INPUT: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_INTERRUPTED: Final = 130
 
 # Typer does not export the class of its usage errors, only this heir of it.
 _ParserError: Final[type[Exception]] = typer.BadParameter.__bases__[0]
@@ -28,7 +27,6 @@ _ParserError: Final[type[Exception]] = typer.BadParameter.__bases__[0]
 app = typer.Typer(
     name="codecsleuth",
     help="Did this speech pass through a neural audio codec, and of which kind?",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -58,7 +56,7 @@ for _name in COMMANDS:
     if isinstance(_command, typer.Typer):
         app.add_typer(_command, name=_name)
     else:
-        app.command(_name)(_command)
+        app.command(_name, cls=PanelCommand)(_command)
 
 
 def main() -> None:
@@ -69,38 +67,27 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status."""
     try:
-        status = app(arguments, prog_name="codecsleuth", standalone_mode=False)
+        result = app(arguments, prog_name="codecsleuth", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except _ParserError as error:
-        return complain(_one_line(error.format_message()), EXIT_USAGE)  # type: ignore[attr-defined]
+        return complain(error.format_message(), status.USAGE)  # type: ignore[attr-defined]
     except UsageError as error:
-        return complain(str(error), EXIT_USAGE)
+        return complain(str(error), status.USAGE)
     except CodecsleuthError as error:
-        return complain(str(error), EXIT_INPUT)
+        return complain(str(error), status.INPUT)
     except (KeyboardInterrupt, typer.Abort):
-        status = EXIT_INTERRUPTED
+        result = status.INTERRUPTED
     except BrokenPipeError:
         _forget_stdout()
-        return EXIT_INPUT
+        return status.INPUT
     except OSError as error:
         _forget_stdout()
         where = os.fsdecode(error.filename) if error.filename else "cannot write the output"
-        return complain(f"{where}: {error.strerror or error}", EXIT_INPUT)
-    if status == EXIT_INTERRUPTED:
-        return complain("interrupted", EXIT_INTERRUPTED)
-    return status if isinstance(status, int) else 0
-
-
-def complain(message: str, status: int) -> int:
-    """Say what is wrong in one line on stderr."""
-    typer.echo(f"codecsleuth: {_one_line(message)}", err=True)
-    return status
-
-
-def _one_line(message: str) -> str:
-    joined = " ".join(message.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
+        return complain(f"{where}: {error.strerror or error}", status.INPUT)
+    if result == status.INTERRUPTED:
+        return complain("interrupted", status.INTERRUPTED)
+    return result if isinstance(result, int) else status.OK
 
 
 def _forget_stdout() -> None:

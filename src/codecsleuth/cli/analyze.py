@@ -2,267 +2,263 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codecsleuth import verdict
+from codecsleuth.cli import status
+from codecsleuth.cli.loading import Computing
+from codecsleuth.cli.options import (
+    Device,
+    DeviceOption,
+    EngineName,
+    JsonOption,
+    ModelOption,
+    OfflineOption,
+    OutputOption,
+    Precision,
+    PrecisionOption,
+    WorkersOption,
+)
 from codecsleuth.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from codecsleuth.audio.files import Found
+    from codecsleuth.audio.files import FileList
     from codecsleuth.cli.output import Output
-    from codecsleuth.inference.model import Analysis, FileError, Model
-
-    Result = Analysis | FileError
-
-EXIT_INPUT: Final = 1
-EXIT_CODEC: Final = 3
-
-
-class Device(StrEnum):
-    """Where the network runs."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-class Precision(StrEnum):
-    """The arithmetic of networks that have a choice."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
+    from codecsleuth.inference.answer import Result
+    from codecsleuth.inference.engine import Input
+    from codecsleuth.report.writers import Write, Writer
 
 
 class FailOn(StrEnum):
     """Verdicts that may set the exit status."""
 
-    codec = "codec"
+    codec = verdict.CODEC
+    vocoder = verdict.VOCODER
+    neural = verdict.NEURAL
+    mixed = verdict.MIXED
+
+    def matches(self, name: str) -> bool:
+        """Whether a verdict is meant: ``neural`` means every verdict that states neural speech."""
+        return name == self or (self is FailOn.neural and verdict.by_name(name).neural)
+
+
+class Sort(StrEnum):
+    """Orders of the table."""
+
+    evidence = "evidence"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One call of the command."""
+    """What one call of the command asks for.
+
+    Attributes:
+        paths: as given.
+        form: ``table``, ``json``, ``jsonl`` or ``csv``.
+        sort: order of the table; None for that of the files.
+        model: name or path.
+        computing: how it computes.
+        fail_on: verdicts that set the exit status.
+    """
 
     paths: tuple[str, ...]
     form: str
+    sort: str | None
     model: str
-    device: str
-    precision: str
-    offline: bool
-    batch_size: int
-    workers: int
-    fail_on_codec: bool
+    computing: Computing
+    fail_on: tuple[FailOn, ...]
 
 
 def analyze(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Audio files, or folders of them.")
+        list[str],
+        typer.Argument(metavar="PATH...", help="Audio or video files, folders of them, or -."),
     ],
     batch: Annotated[
-        bool, typer.Option("--batch", help="PATH is a folder: analyse every audio file below it.")
+        bool, typer.Option("--batch", help="PATH is a folder: analyse every file below it.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    json: JsonOption = False,
     jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="One line of JSON a file, as soon as it is there.")
+        bool, typer.Option("--jsonl", help="A header line, then a line of JSON a file.")
     ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="One CSV record a file.")] = False,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write there instead of stdout.")
+    sort: Annotated[
+        Sort | None, typer.Option(help="Order of the table: the strongest evidence first.")
     ] = None,
+    output: OutputOption = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page to read and print there.")
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Let --output and --report overwrite a file.")
     ] = False,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Model name, or a weights file.")
-    ] = "compact",
-    device: Annotated[
-        Device, typer.Option(help="Where the network runs; answers are reproducible on the CPU.")
-    ] = Device.cpu,
-    precision: Annotated[
-        Precision,
-        typer.Option(help="Of a large network; auto: bfloat16 where the hardware computes in it."),
-    ] = Precision.auto,
-    batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="Windows read ahead per file.")
-    ] = 8,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, show_default="CPU cores", help="Files or windows at a time."),
-    ] = None,
-    offline: Annotated[
-        bool,
-        typer.Option("--offline", help="Never use the network (the embedded model needs none)."),
-    ] = False,
+    model: ModelOption = "compact",
+    device: DeviceOption = Device.cpu,
+    precision: PrecisionOption = Precision.float32,
+    workers: WorkersOption = None,
+    engine: Annotated[EngineName, typer.Option(help="What spreads the work.")] = EngineName.local,
+    offline: OfflineOption = False,
     fail_on: Annotated[
-        FailOn | None, typer.Option(help="Exit with status 3 if any file gets this verdict.")
+        list[FailOn] | None,
+        typer.Option(
+            help="Exit with status 3 if any file gets this verdict; repeatable. neural includes "
+            "codec, vocoder and mixed."
+        ),
     ] = None,
 ) -> None:
-    """Say of speech recordings whether they passed through a neural codec, and of which kind.
+    r"""Say of speech recordings whether they passed through a neural codec, and of which kind.
 
-    Exit status: 0 all analysed; 1 some input could not be; 2 wrong usage.
+    Exit status: 0 all analysed; 1 some input could not be; 2 wrong usage; 3 by --fail-on.
 
     A verdict does not change the exit status unless --fail-on asks for that.
+
+    \b
+    Examples:
+      codecsleuth analyze suspicious.wav
+      codecsleuth analyze --batch folder/ --json -o answers.json
+      codecsleuth analyze *.m4a --report page.html
+      ffmpeg -i talk.mkv -f wav - | codecsleuth analyze -
     """
     from codecsleuth.cli.output import Output, quiet_libraries, refuse_same_file
 
-    chosen = [name for name, on in (("json", json), ("jsonl", jsonl), ("csv", csv)) if on]
-    if len(chosen) > 1:
-        raise UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
-    if force and output is None and report is None:
-        raise UsageError("--force is for --output and --report")
-    refuse_same_file(output=output, report=report)
     request = Request(
         paths=tuple(paths),
-        form=chosen[0] if chosen else "table",
+        form=_form(json=json, jsonl=jsonl, csv=csv),
+        sort=sort,
         model=model,
-        device=device.value,
-        precision=precision.value,
-        offline=offline,
-        batch_size=batch_size,
-        workers=workers or available_cores(),
-        fail_on_codec=fail_on is not None,
+        computing=Computing(device, precision, offline, workers, engine),
+        fail_on=tuple(fail_on or ()),
     )
-    target = Output.checked(output, force)
-    page = Output.extra(report, force, "--report")
+    _check(request, batch)
+    if force and output is None and report is None:
+        raise UsageError("--force is for --output and --report")
+    target, page = Output.checked(output, force), Output.extra(report, force, "--report")
+    refuse_same_file(target, page)
     with quiet_libraries():
-        status = run(request, target, page)
-    raise typer.Exit(status)
+        raise typer.Exit(run(request, target, page))
 
 
-def available_cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _form(**chosen: bool) -> str:
+    names = [name for name, on in chosen.items() if on]
+    if len(names) > 1:
+        raise UsageError(f"--{names[0]} and --{names[1]} exclude each other")
+    return names[0] if names else "table"
 
 
-def load_model(name: str, device: str, precision: str, offline: bool) -> Model:
-    """Load a model as the options say; what is downloaded is announced on stderr."""
-    from codecsleuth.cli.output import tell
-    from codecsleuth.inference.model import Model
+def _check(request: Request, batch: bool) -> None:
+    from codecsleuth.audio.files import is_folder
 
-    return Model.load(name, device, precision=precision, offline=offline, announce=tell)
+    if batch:
+        for path in request.paths:
+            if not is_folder(path):
+                raise UsageError(f"--batch {path}: not a folder; leave --batch out for a file")
+    if request.sort and request.form != "table":
+        raise UsageError(f"--sort is for the table, not for --{request.form}")
+    if request.paths.count("-") > 1:
+        raise UsageError("-: standard input can be read once")
 
 
-def run(request: Request, target: Output, page: Output | None = None) -> int:
+def run(request: Request, target: Output, page: Output | None) -> int:
     """Analyse, report and return the exit status."""
     from codecsleuth.audio.files import find_files
-    from codecsleuth.inference.model import Analysis
+    from codecsleuth.cli.loading import load_model, make_engine
+    from codecsleuth.cli.output import refuse_inputs
+    from codecsleuth.report.header import Header
+    from codecsleuth.report.summary import Summary
+    from codecsleuth.weights import find_weights
 
-    model = load_model(request.model, request.device, request.precision, request.offline)
-    found = find_files(request.paths)
-    results: list[Result] = []
-    for result in _with_progress(_answers(model, found, request), len(found.paths), request):
-        results.append(result)
-        _stream(result, len(results) == 1, request, target)
-    _finish(results, found, model, request, target, page)
-    target.close()
-    if not all(isinstance(result, Analysis) for result in results):
-        return EXIT_INPUT
-    hit = any(isinstance(result, Analysis) and result.verdict == "codec" for result in results)
-    return EXIT_CODEC if hit and request.fail_on_codec else 0
+    files = find_files(request.paths)
+    engine = make_engine(request.computing)
+    model = load_model(request.model, request.computing)
+    weights = find_weights(request.model, offline=request.computing.offline)
+    refuse_inputs((*files.paths, weights), target, page)
+    _name_left_out(files)
+    left_out = {reason: left.files for reason, left in files.left_out.items()}
+    summary = Summary(by_folder=files.folders, left_out=left_out)
+    failed_on = False
+    with ExitStack() as stack:
+        writers = [_writer(request, files, stack.enter_context(target))]
+        if page is not None:
+            writers.append(_page_writer(stack.enter_context(page)))
+        for writer in writers:
+            writer.begin(Header.of(model))
+        results = engine.score(model, _inputs(files))
+        for result in _with_progress(results, len(files.paths), request, target):
+            summary.add(result)
+            failed_on = failed_on or _matches(result, request)
+            for writer in writers:
+                writer.result(result)
+        for writer in writers:
+            writer.end(summary)
+    if failed_on:
+        return status.VERDICT
+    return status.INPUT if summary.counts[verdict.ERROR.name] else status.OK
 
 
-def _answers(model: Model, found: Found, request: Request) -> Iterator[Result]:
-    """Answers in the order of the paths, with those that lead to no file in their places."""
-    from codecsleuth.inference.model import FileError, analyze_files
+def _matches(result: Result, request: Request) -> bool:
+    from codecsleuth.report.summary import outcome
 
-    readable = [path for path in found.paths if path not in found.problems]
-    answers = analyze_files(model, readable, workers=request.workers, batch_size=request.batch_size)
-    for path in found.paths:
-        problem = found.problems.get(path)
-        yield FileError(path, problem.kind, str(problem)) if problem else next(answers)
-    answers.close()  # type: ignore[attr-defined]
+    return any(wanted.matches(outcome(result)) for wanted in request.fail_on)
 
 
-def _with_progress(results: Iterator[Result], total: int, request: Request) -> Iterator[Result]:
-    """Pass results on; report errors, and progress if there is a terminal to see it."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+def _inputs(files: FileList) -> Iterator[Input]:
+    from codecsleuth.inference.engine import Input
 
-    console = Console(stderr=True, file=sys.stderr, highlight=False, soft_wrap=True)
+    for path in files.paths:
+        yield Input(path, problem=files.problems.get(path))
+
+
+def _name_left_out(files: FileList) -> None:
+    for reason, left in files.left_out.items():
+        more = left.files - len(left.names)
+        names = ", ".join(left.names) + (f" and {more} more" if more else "")
+        status.tell(f"left out ({reason.replace('_', ' ')}): {names}")
+
+
+def _writer(request: Request, files: FileList, target: Output) -> Writer:
+    from codecsleuth.report import writers
+
+    machine: dict[str, Callable[[Write], Writer]] = {
+        "json": writers.JsonWriter,
+        "jsonl": writers.JsonlWriter,
+        "csv": writers.CsvWriter,
+    }
+    if request.form in machine:
+        return machine[request.form](target.write)
+    from codecsleuth.cli.console import ConsoleOutput
+    from codecsleuth.report.table import TableWriter
+
+    single = len(files.paths) == 1 and not files.folders
+    return TableWriter(ConsoleOutput.of(target), single=single, sort=request.sort)
+
+
+def _page_writer(page: Output) -> Writer:
+    from codecsleuth.report.analysis_page import PageWriter
+
+    return PageWriter(page.write)
+
+
+def _with_progress(
+    results: Iterator[Result], total: int, request: Request, target: Output
+) -> Iterator[Result]:
+    """Pass results on; say which could not be analysed, and show progress on a terminal."""
+    import sys
+
+    from codecsleuth.cli.progress import counting
+    from codecsleuth.inference.answer import FileError
+
     # Lines that stream onto the same terminal would run into the bar.
-    streaming = request.form in ("jsonl", "csv") and bool(sys.stdout) and sys.stdout.isatty()
-    shown = total > 1 and console.is_terminal and not console.is_dumb_terminal and not streaming
-    columns = (TextColumn("Analysing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
-        for result in progress.track(results, total=total):
-            _complain_of(result, console)
+    streaming = target.path is None and request.form != "json" and sys.stdout.isatty()
+    with counting("Analysing", total, shown=total > 1 and not streaming) as advance:
+        for result in results:
+            if isinstance(result, FileError):
+                status.tell(f"{result.path}: {result.message}")
+            advance(1)
             yield result
-
-
-def _complain_of(result: Result, console: Console) -> None:
-    from rich.text import Text
-
-    from codecsleuth.inference.model import FileError
-    from codecsleuth.text import printable
-
-    if isinstance(result, FileError):
-        line = f"codecsleuth: {printable(result.path)}: {printable(result.message)}"
-        console.print(Text(line))
-
-
-def _stream(result: Result, first: bool, request: Request, target: Output) -> None:
-    from codecsleuth.report.document import csv_header, csv_line, json_line
-
-    if request.form == "jsonl":
-        target.write(json_line(result))
-    elif request.form == "csv":
-        target.write((csv_header() if first else "") + csv_line(result))
-
-
-def _finish(
-    results: list[Result],
-    found: Found,
-    model: Model,
-    request: Request,
-    target: Output,
-    page: Output | None,
-) -> None:
-    from codecsleuth.report.document import content, document
-    from codecsleuth.report.summary import summarize
-
-    summary = summarize(results, found.left_out, folders=found.folders)
-    if page is not None:
-        from codecsleuth.report.analysis_page import analysis_page
-
-        page.write(analysis_page(content(results, summary, model)))
-        page.close()
-    if request.form == "json":
-        target.write(document(results, summary, model))
-    elif request.form == "table":
-        from codecsleuth.report.table import render
-
-        console = _console(target)
-        with console.capture() as captured:
-            render(results, summary, model, console)
-        target.write(captured.get())
-
-
-def _console(target: Output) -> Console:
-    """Plain text for a file; for stdout, what the terminal can show."""
-    from rich.console import Console
-
-    if target.path is not None:
-        return Console(no_color=True, width=80, highlight=False, force_terminal=False)
-    return Console(highlight=False)

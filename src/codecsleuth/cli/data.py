@@ -1,12 +1,12 @@
-"""``codecsleuth data``: get data sets; and the reading of data folders for other commands."""
+"""``codecsleuth data``: get data sets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,7 +14,6 @@ from codecsleuth.errors import UsageError
 
 if TYPE_CHECKING:
     from codecsleuth.data.codecfake.unpack import Advance
-    from codecsleuth.data.items import ItemTable
 
 DATA_SETS: Final = ("codecfake+",)
 
@@ -44,7 +43,7 @@ def fetch_data(
 
     CoRS is about 101 GB to download, CoSG 0.24 GB. After an interruption the same command goes on.
     """
-    from codecsleuth.cli.output import tell
+    from codecsleuth.cli.status import tell
     from codecsleuth.data.codecfake.fetch import SUBSETS, fetch_codecfake
 
     if name.casefold() not in DATA_SETS:
@@ -58,26 +57,8 @@ def fetch_data(
 @contextmanager
 def _watch(step: str, total: int) -> Iterator[Advance]:
     """A bar of bytes, if there is a terminal to see it."""
-    from rich.console import Console
-    from rich.progress import Progress
+    from codecsleuth.cli.progress import progress_bar
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(step, total=total)
         yield lambda count: bar.advance(task, count)
-
-
-def read_table(
-    folder: Path, protocols: Sequence[Path] | None, splits: Sequence[str] | None, **options: Any
-) -> ItemTable:
-    """Read a data folder as `codecsleuth.data.read_data` does, and say what there is to know."""
-    from codecsleuth.cli.output import tell
-    from codecsleuth.data import read_data
-    from codecsleuth.data.items import missing_message
-
-    table = read_data(folder, protocols=protocols or (), splits=splits, **options)
-    for note in table.notes:
-        tell(note)
-    if table.missing:
-        tell(missing_message(table.folder, table.missing, len(table) + len(table.missing)))
-    return table

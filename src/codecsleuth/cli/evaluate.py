@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from codecsleuth.cli.analyze import Device, Precision, available_cores, load_model
+from codecsleuth.cli.options import Device, Precision
 from codecsleuth.errors import DataError, UsageError
+from codecsleuth.inference.compute import available_cores
 
 if TYPE_CHECKING:
     from codecsleuth.cli.output import Output
@@ -170,7 +171,7 @@ def evaluate(
 
             runs = [read_scored(path) for path in from_scores]
         else:
-            from codecsleuth.cli.data import read_table
+            from codecsleuth.cli.loading import read_table
             from codecsleuth.evaluation.selection import DEFAULT_SPLIT, select
 
             unseen = leave_out_source or fold or folds
@@ -210,7 +211,7 @@ def _check_options(
 
 def score_all(jobs: list[Job], computing: Computing) -> list[Scored]:
     """Score every job's clips; weights that are not there are found out before the first."""
-    from codecsleuth.cli.output import tell
+    from codecsleuth.cli.status import tell
     from codecsleuth.weights import find_weights
 
     for job in jobs:
@@ -224,7 +225,9 @@ def _score(job: Job, computing: Computing) -> Scored:
     from codecsleuth.evaluation.selection import overlap_warnings
 
     selection = job.selection
-    model = load_model(job.model, computing.device, computing.precision, computing.offline)
+    from codecsleuth.inference.model import Model
+
+    model = Model.load(job.model, computing.device)
     with _progress(len(selection.items)) as advance:
         answers, unreadable = score_items(
             model, selection.items, workers=computing.workers, advance=advance

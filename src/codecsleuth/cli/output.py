@@ -1,25 +1,28 @@
-"""Where output goes: stdout or a file that is never left half written."""
+"""Where output goes: stdout, or a file that is never left half written and never an input."""
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import combinations
 from pathlib import Path
+from types import TracebackType
+from typing import IO
 
 from codecsleuth.errors import UsageError
+from codecsleuth.storage import replacing, same_file
 
 
-@dataclass
 class Output:
-    """Text to stdout at once, or to a file in one piece when all of it is there."""
+    """Text to stdout, or to a file that takes its place when all of it is written."""
 
-    path: Path | None = None
-    option: str = "--output"
-    _parts: list[str] = field(default_factory=list)
+    def __init__(self, path: Path | None = None, option: str = "--output") -> None:
+        self.path, self.option = path, option
+        self._stack = ExitStack()
+        self._file: IO[bytes] | None = None
 
     @classmethod
     def checked(cls, path: Path | None, force: bool, option: str = "--output") -> Output:
@@ -54,13 +57,39 @@ class Output:
         """Another file beside the answer, checked likewise; None if it is not asked for."""
         return None if path is None else cls.checked(path, force, option)
 
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the file in its place if all went well; leave nothing behind if not."""
+        if error is None:
+            self.close()
+        else:
+            self._stack.__exit__(kind, error, trace)
+
     def write(self, text: str) -> None:
-        """Take a piece of output; always UTF-8, whatever the terminal's encoding."""
-        if self.path is not None:
-            self._parts.append(text)
+        """Write a piece of output; always UTF-8, whatever the terminal's encoding.
+
+        Raises:
+            UsageError: the file cannot be written after all.
+        """
+        content = text.encode("utf-8")
+        if self.path is None:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
             return
-        sys.stdout.buffer.write(text.encode("utf-8"))
-        sys.stdout.buffer.flush()
+        try:
+            if self._file is None:
+                temporary = self._stack.enter_context(replacing(self.path))
+                self._file = self._stack.enter_context(temporary.open("wb"))
+            self._file.write(content)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def close(self) -> None:
         """Put the file in its place.
@@ -68,31 +97,59 @@ class Output:
         Raises:
             UsageError: it cannot be written after all.
         """
-        from codecsleuth.storage import write_atomically
-
-        if self.path is None:
-            return
         try:
-            write_atomically(self.path, "".join(self._parts).encode("utf-8"))
+            self._stack.close()
         except OSError as error:
-            raise UsageError(f"{self.option} {self.path}: {error.strerror or error}") from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> UsageError:
+        return UsageError(f"{self.option} {self.path}: {error.strerror or error}")
 
 
-def refuse_same_file(**paths: Path | None) -> None:
-    """Options, named as arguments, must not name one file twice.
+def refuse_same_file(*outputs: Output | None) -> None:
+    """Two options must not name one file.
 
     Raises:
         UsageError: two of them do.
     """
-    named = [(f"--{option}", path) for option, path in paths.items() if path is not None]
-    for (first, one), (second, other) in combinations(named, 2):
-        if one.absolute() == other.absolute():
-            raise UsageError(f"{first} and {second} name the same file")
+    files = [output for output in outputs if output is not None and output.path is not None]
+    for one, other in combinations(files, 2):
+        if same_file(str(one.path), str(other.path)):
+            raise UsageError(f"{one.option} and {other.option} name the same file")
+
+
+def refuse_inputs(inputs: Iterable[str | Path], *outputs: Output | None) -> None:
+    """No output may be one of the inputs, by whatever name or link.
+
+    Raises:
+        UsageError: one of them is.
+    """
+    files = [output for output in outputs if output is not None and output.path is not None]
+    known = [(output, _identity(str(output.path))) for output in files]
+    for path in inputs if known else ():
+        identity = _identity(path)
+        for output, own in known:
+            if identity == own:
+                raise UsageError(
+                    f"{output.option} {output.path}: is an input of this command; name another file"
+                )
+
+
+def _identity(path: str | Path) -> object:
+    """What two names of one file have in common; the resolved path where nothing is."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - Path takes "" for "."
+    except (OSError, ValueError):
+        return os.path.realpath(path) if "\0" not in str(path) else str(path)
+    return found.st_dev, found.st_ino
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep decoders written in C from printing to stderr; our own messages still go there."""
+    """Keep decoders written in C from printing to stderr; our own messages still go there.
+
+    A crash in such code is reported there too, by `faulthandler`.
+    """
     try:
         own = sys.stderr.fileno() == 2
     except (OSError, ValueError, AttributeError):
@@ -107,6 +164,8 @@ def quiet_libraries() -> Iterator[None]:
     sys.stderr = os.fdopen(
         kept, "w", buffering=1, encoding=usual.encoding, errors="backslashreplace"
     )
+    was_enabled = faulthandler.is_enabled()
+    faulthandler.enable(sys.stderr)
     os.dup2(nowhere, 2)
     os.close(nowhere)
     try:
@@ -114,12 +173,8 @@ def quiet_libraries() -> Iterator[None]:
     finally:
         sys.stderr.flush()
         os.dup2(kept, 2)
+        faulthandler.disable()
         sys.stderr.close()
         sys.stderr = usual
-
-
-def tell(line: str) -> None:
-    """Say something to whoever watches, on stderr; of torchrun's processes, the first speaks."""
-    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0":
-        return
-    print(f"codecsleuth: {line}", file=sys.stderr, flush=True)
+        if was_enabled:
+            faulthandler.enable()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from codecsleuth.cli.analyze import Device, available_cores
+from codecsleuth.cli.options import Device
 from codecsleuth.errors import UsageError
+from codecsleuth.inference.compute import available_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,7 +123,7 @@ def train(
     many GPUs as torchrun starts processes.
     """
     _check(model, out, resume)
-    from codecsleuth.cli.data import read_table
+    from codecsleuth.cli.loading import read_table
 
     given: dict[str, Any] = {
         "steps": steps,
@@ -219,8 +220,8 @@ def _fine_tune(
 ) -> None:
     from rich.console import Console
 
-    from codecsleuth.cli.output import tell
-    from codecsleuth.inference.model import pick_device
+    from codecsleuth.cli.status import tell
+    from codecsleuth.inference.compute import pick_device
     from codecsleuth.training.distributed import joined
     from codecsleuth.training.w2v2_aasist.trainer import FineTuner
     from codecsleuth.weights.xls_r import pretrained

@@ -99,7 +99,7 @@ def fetch_weights(
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
 ) -> None:
     """Download published weights, check and convert them, and keep them in the cache."""
-    from codecsleuth.cli.output import tell
+    from codecsleuth.cli.status import tell
     from codecsleuth.weights.fetch import fetch
     from codecsleuth.weights.registry import registry
 
@@ -122,7 +122,7 @@ def import_weights(
 
     No code in the file is run. What kind of model it is follows from its tensors.
     """
-    from codecsleuth.cli.output import tell
+    from codecsleuth.cli.status import tell
     from codecsleuth.weights.cache import cache_path
     from codecsleuth.weights.fetch import import_file
 
@@ -142,7 +142,7 @@ def verify_weights(
 
     Exit status: 0 all are as they were; 1 some are not.
     """
-    from codecsleuth.cli.output import tell
+    from codecsleuth.cli.status import tell
     from codecsleuth.weights.cache import cached, cached_names, check
 
     if name is not None and cached(name) is None:

@@ -1,41 +1,75 @@
-"""In which arithmetic a network computes."""
+"""Where and how a network computes: device, precision, threads."""
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from codecsleuth.errors import WeightsError
+from codecsleuth.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from codecsleuth.models.network import Network
 
+DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
+#: The command line's and the library's: the same file and model give the same digits.
+DEFAULT_DEVICE: Final = "cpu"
+DEFAULT_PRECISION: Final = "float32"
 #: Names that torch has for bfloat16 products of x86 and of ARM processors.
 _CPU_FEATURES: Final = ("avx512_bf16", "amx_bf16", "bf16")
 
 
-def prepare(network: nn.Module, precision: str, device: str) -> str | None:
-    """Let a network compute as asked for, where it has a choice.
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
-    Args:
-        network: with its weights, on its device.
-        precision: one of `PRECISIONS`; ``auto`` is bfloat16 where the hardware computes in it.
-        device: ``cpu``, ``cuda`` or ``mps``.
 
-    Returns:
-        ``float32`` or ``bfloat16``; None for a network that always computes in float32.
+def pick_device(device: str) -> str:
+    """Turn ``auto`` into the best device there is, and check one that is named.
 
     Raises:
-        WeightsError: bfloat16 is asked for, and the network has none.
+        UsageError: the device is unknown or not on this machine.
     """
-    chooses = getattr(network, "prepare", None)
-    if chooses is None:
-        if precision == "bfloat16":
-            raise WeightsError("this model computes in float32 only; leave --precision out")
-        return None
-    half = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
-    chooses(half=half)
-    return "bfloat16" if half else "float32"
+    if device == "cpu":
+        return device
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = next((name for name, present in there.items() if present), "cpu")
+    elif not there.get(device, False):
+        raise UsageError(f"device {device!r} is not available on this machine")
+    if device == "cuda":
+        # Answers must not depend on which kernel was quickest today, nor on rounded products.
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    return device
+
+
+def pick_precision(network: Network, precision: str, device: str) -> str:
+    """Turn ``auto`` into what the hardware does best, and check one that is named.
+
+    Args:
+        network: that will compute.
+        precision: one of `PRECISIONS`.
+        device: ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        UsageError: the network cannot compute in it.
+    """
+    if precision == "auto":
+        half = "bfloat16" in network.precisions and has_bfloat16(device)
+        return "bfloat16" if half else "float32"
+    if precision not in network.precisions:
+        raise UsageError(f"this model computes in {', '.join(network.precisions)} alone")
+    return precision
 
 
 def has_bfloat16(device: str) -> bool:
@@ -48,3 +82,47 @@ def has_bfloat16(device: str) -> bool:
         return False
     there = torch.cpu.get_capabilities()
     return any(there.get(feature, False) for feature in _CPU_FEATURES)
+
+
+class _SharedThreads:
+    """Torch's thread count is one number for the whole process, so its users are counted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = 1
+
+    def enter(self) -> None:
+        import torch
+
+        with self._lock:
+            if self._users == 0:
+                self._before = torch.get_num_threads()
+                if self._before != 1:
+                    torch.set_num_threads(1)
+            self._users += 1
+
+    def leave(self) -> None:
+        import torch
+
+        with self._lock:
+            self._users -= 1
+            # Whoever has set another number meanwhile keeps it.
+            if self._users == 0 and self._before != 1 and torch.get_num_threads() == 1:
+                torch.set_num_threads(self._before)
+
+
+_SHARED: Final = _SharedThreads()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread, and give the others back when nobody needs that any more.
+
+    A sum's last bits depend on how many threads share it.
+    """
+    _SHARED.enter()
+    try:
+        yield
+    finally:
+        _SHARED.leave()

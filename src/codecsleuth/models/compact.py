@@ -210,6 +210,8 @@ class QualityCalibration(nn.Module):
 class CompactNet(nn.Module):
     """Waveforms to logits per task."""
 
+    precisions = ("float32",)
+
     def __init__(self, config: CompactConfig | None = None) -> None:
         super().__init__()
         self.config = config or CompactConfig()
@@ -235,7 +237,15 @@ class CompactNet(nn.Module):
         outputs = self.outputs(waveforms)
         return {task: outputs[task] for task in self.config.tasks}
 
-    def outputs(self, waveforms: Tensor) -> dict[str, Tensor]:
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Logits of each task."""
+        return {task: len(self.config.classes(task)) for task in self.config.tasks}
+
+    def set_precision(self, precision: str) -> None:
+        """Nothing to do: it computes in float32."""
+
+    def outputs(self, waveforms: Tensor, *, exact: bool = True) -> dict[str, Tensor]:
         """All that the network computes: logits per task and, with such a head, of ``FAMILY``.
 
         Returns:
@@ -317,3 +327,8 @@ def split_blocks(features: Tensor) -> dict[str, Tensor]:
         name: piece.reshape(-1, block.channels, block.width)
         for (name, block), piece in zip(BLOCKS.items(), pieces, strict=True)
     }
+
+
+def build(config: Mapping[str, Any]) -> CompactNet:
+    """The network that a weights file describes; see `codecsleuth.models.network`."""
+    return CompactNet(CompactConfig(**config))

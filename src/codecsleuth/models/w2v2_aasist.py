@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +96,8 @@ class W2V2AasistConfig:
 class W2V2Aasist(nn.Module):
     """Waveforms to logits per task."""
 
+    precisions = ("float32", "bfloat16")
+
     def __init__(self, config: W2V2AasistConfig | None = None) -> None:
         super().__init__()
         self.config = config or W2V2AasistConfig()
@@ -125,22 +127,32 @@ class W2V2Aasist(nn.Module):
             }
         )
 
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Logits of each task."""
+        return {task: len(CLASSES[task]) for task in self.config.tasks}
+
     def forward(self, waveforms: Tensor) -> dict[str, Tensor]:
         """Float32 ``(batch, samples)`` at 16 kHz, 2,000 samples or more, to logits per task.
-
-        In half precision, a waveform whose answer is too close to call is asked again in float32,
-        so that the classes answered are the same.
 
         Returns:
             ``BIN`` ``(batch, 2)``, ``VQ`` and ``AUX`` ``(batch, 4)``, ``DEC`` ``(batch, 3)``, for
             the tasks that the network has; classes in the order of `codecsleuth.taxonomy.CLASSES`.
         """
-        if self.fast is None:
+        return self.outputs(waveforms)
+
+    def outputs(self, waveforms: Tensor, *, exact: bool = False) -> dict[str, Tensor]:
+        """As `forward`; ``exact`` computes in float32 alone.
+
+        In half precision, a waveform whose answer is too close to call is asked again in float32,
+        so that the classes answered are the same.
+        """
+        if self.fast is None or exact:
             return self.classify(self.features(waveforms))
         logits = self.classify(self.fast(waveforms))
         for row in doubtful(logits).nonzero().flatten().tolist():
-            exact = self.classify(self.features(waveforms[row : row + 1]))
-            for task, values in exact.items():
+            answer = self.classify(self.features(waveforms[row : row + 1]))
+            for task, values in answer.items():
                 logits[task][row] = values[0]
         return logits
 
@@ -168,18 +180,18 @@ class W2V2Aasist(nn.Module):
         temporal = (encoded * torch.softmax(attention, dim=-2)).sum(dim=-2)
         return spectral.transpose(1, 2), temporal.transpose(1, 2)
 
-    def prepare(self, *, half: bool) -> None:
-        """Make ready for inference: fold what is constant; let the front end compute in bfloat16.
+    def set_precision(self, precision: str) -> None:
+        """Make ready for inference: fold what is constant; compute in ``float32`` or ``bfloat16``.
 
-        The rest of the network, a fiftieth of the work, stays in float32, and so does a second
-        front end for answers that are too close to call.
+        In bfloat16 the front end alone does: the rest of the network, a fiftieth of the work, stays
+        in float32, and so does a second front end for answers that are too close to call.
         """
         from codecsleuth.models.half import HalfFrontEnd
 
         convolution = self.front_end.encoder.pos_conv_embed.conv
         if parametrize.is_parametrized(convolution, "weight"):
             parametrize.remove_parametrizations(convolution, "weight")
-        self.fast = HalfFrontEnd(self.front_end) if half else None
+        self.fast = HalfFrontEnd(self.front_end) if precision == "bfloat16" else None
 
 
 def doubtful(logits: Mapping[str, Tensor]) -> Tensor:
@@ -213,3 +225,10 @@ def transformers_config(config: FrontEndConfig) -> Wav2Vec2Config:
         mask_time_prob=0.0,
         mask_feature_prob=0.0,
     )
+
+
+def build(config: Mapping[str, Any]) -> W2V2Aasist:
+    """The network that a weights file describes, without memory for its weights."""
+    # Three hundred million random numbers that the weights replace are not worth drawing.
+    with torch.device("meta"):
+        return W2V2Aasist(W2V2AasistConfig(**config))

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from codecsleuth.calibration import UNKNOWN
+from codecsleuth.inference.answer import Result
+from codecsleuth.report.header import Header
 from codecsleuth.report.page import render_page
+from codecsleuth.report.summary import Summary
 from codecsleuth.report.words import (
     AXIS_TITLES,
     DISCLAIMER,
     SCALE_LIMIT,
-    VERDICT_WORDS,
     probability,
     ratio,
     support,
 )
+from codecsleuth.verdict import OUTCOMES
 
 #: What each class of an axis means, for somebody who has not read the paper.
 CLASS_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -35,7 +39,6 @@ CLASS_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "Frequency": "the decoder builds a spectrum that is then turned into sound",
     },
 }
-UNKNOWN: Final = "unknown"
 _BARS: Final = 240
 #: Size of the timeline in units of its SVG.
 _WIDTH: Final = 900.0
@@ -63,6 +66,29 @@ class Bar:
     hint: str
 
 
+class PageWriter:
+    """Holds a run's entries, and writes the page at its end; see `codecsleuth.report.writers`."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._content: dict[str, Any] = {}
+        self._entries: list[dict[str, Any]] = []
+
+    def begin(self, header: Header) -> None:
+        """Take what the run states of itself."""
+        self._content = header.to_dict()
+
+    def result(self, result: Result) -> None:
+        """Take an entry."""
+        self._entries.append(result.to_dict())
+
+    def end(self, summary: Summary) -> None:
+        """Write the page."""
+        self._write(
+            analysis_page({**self._content, "summary": summary.to_dict(), "results": self._entries})
+        )
+
+
 def analysis_page(content: Mapping[str, Any]) -> str:
     """The page of a whole run.
 
@@ -80,7 +106,8 @@ def analysis_page(content: Mapping[str, Any]) -> str:
         settings=settings,
         summary=content["summary"],
         files=[_file(result, settings) for result in content["results"]],
-        verdict_words={**VERDICT_WORDS, "error": "not analysed"},
+        verdicts=OUTCOMES,
+        verdict_words={one.name: one.words for one in OUTCOMES},
         disclaimer=DISCLAIMER,
         limit=SCALE_LIMIT,
         probability=probability,
@@ -100,8 +127,8 @@ def _file(result: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
         "meaning": _meaning(log10_lr),
         "needle": round(50 + 50 * max(-1.0, min(1.0, log10_lr / SCALE_LIMIT)), 2),
         "axes": [_axis(axis, answer) for axis, answer in result["taxonomy"].items()],
-        "bars": list(_bars(result["segments"], settings)),
-        "times": list(_times(result["segments"])),
+        "bars": list(_bars(result["windows"], settings)),
+        "times": list(_times(result["windows"])),
         "lines": [
             round(_HEIGHT * (1 - settings[name]), 1)
             for name in ("codec_threshold", "bona_fide_threshold")
@@ -132,20 +159,20 @@ def _axis(axis: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bars(segments: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> Iterator[Bar]:
-    """The timeline, cut halfway between the middles of neighbouring segments."""
-    if not segments:
+def _bars(windows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> Iterator[Bar]:
+    """The timeline, cut halfway between the middles of neighbouring windows."""
+    if not windows:
         return
-    middles = [(one["start_s"] + one["end_s"]) / 2 for one in segments]
+    middles = [(one["start_s"] + one["end_s"]) / 2 for one in windows]
     cuts = [(one + other) / 2 for one, other in pairwise(middles)]
-    start, end = segments[0]["start_s"], segments[-1]["end_s"]
+    start, end = windows[0]["start_s"], windows[-1]["end_s"]
     edges = [start, *cuts, end]
-    step = -(-len(segments) // _BARS)
+    step = -(-len(windows) // _BARS)
     unit = _WIDTH / max(end - start, 1e-9)
-    for first in range(0, len(segments), step):
-        group = segments[first : first + step]
+    for first in range(0, len(windows), step):
+        group = windows[first : first + step]
         values = [one["codec_probability"] for one in group]
-        mean, last = sum(values) / len(values), min(first + step, len(segments))
+        mean, last = sum(values) / len(values), min(first + step, len(windows))
         yield Bar(
             x=round((edges[first] - start) * unit, 2),
             width=round((edges[last] - edges[first]) * unit, 2),
@@ -163,11 +190,11 @@ def _look(value: float, settings: Mapping[str, Any]) -> str:
     return "bona_fide" if value <= settings["bona_fide_threshold"] else "inconclusive"
 
 
-def _times(segments: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, str]]:
+def _times(windows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, str]]:
     """Marks below the timeline at round times, six or so."""
-    if not segments:
+    if not windows:
         return
-    start, end = segments[0]["start_s"], segments[-1]["end_s"]
+    start, end = windows[0]["start_s"], windows[-1]["end_s"]
     steps = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
     step = next((step for step in steps if (end - start) / step <= 9), 14400)
     count = int((end - start) / step + 1e-9)

@@ -4,56 +4,56 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from codecsleuth.inference.model import Analysis, FileError
+from codecsleuth import verdict
+from codecsleuth.inference.answer import FileError, Result
 from codecsleuth.text import valid_unicode
 
-COUNTED: Final = ("codec", "bona_fide", "inconclusive", "error")
 
-
-@dataclass(frozen=True)
+@dataclass
 class Summary:
-    """Counts of a run.
+    """Counts of a run, which grow as results come.
 
     Attributes:
-        counts: per verdict, and of errors.
-        left_out: files not looked at, by reason.
-        directories: the same counts per folder, in the order met; empty unless a folder was given.
+        by_folder: whether to count per folder too.
+        left_out: files below folders that were not looked at, by reason.
+        counts: per outcome.
+        folders: the same counts per folder, in the order of the results.
     """
 
-    counts: Mapping[str, int]
-    left_out: Mapping[str, int]
-    directories: Mapping[str, Mapping[str, int]]
+    by_folder: bool = False
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    folders: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def add(self, result: Result) -> None:
+        """Count a result."""
+        name = outcome(result)
+        self.counts[name] += 1
+        if self.by_folder:
+            folder = os.path.dirname(result.path) or "."  # noqa: PTH120
+            self.folders.setdefault(folder, Counter())[name] += 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        folders = [
-            {"path": valid_unicode(path), **_totals(n)} for path, n in self.directories.items()
-        ]
+        folders = [{"path": valid_unicode(p), **_totals(n)} for p, n in self.folders.items()]
         return {**_totals(self.counts), "left_out": dict(self.left_out), "directories": folders}
 
 
-def summarize(
-    results: Sequence[Analysis | FileError], left_out: Mapping[str, int], *, folders: bool
-) -> Summary:
-    """Count verdicts and errors, and per folder if folders were asked for."""
-    directories: dict[str, Counter[str]] = {}
-    for result in results if folders else ():
-        where = directories.setdefault(os.path.dirname(result.path) or ".", Counter())  # noqa: PTH120
-        where[outcome(result)] += 1
-    return Summary(Counter(outcome(result) for result in results), left_out, directories)
-
-
-def outcome(result: Analysis | FileError) -> str:
-    """The verdict, or ``error``."""
-    return "error" if isinstance(result, FileError) else result.verdict
+def outcome(result: Result) -> str:
+    """The verdict's name, or ``error``."""
+    return verdict.ERROR.name if isinstance(result, FileError) else result.verdict
 
 
 def _totals(counts: Mapping[str, int]) -> dict[str, Any]:
-    values = {name: counts.get(name, 0) for name in COUNTED}
-    errors = values.pop("error")
-    total = sum(values.values())
-    return {"files": total + errors, "analysed": total, "errors": errors, "verdicts": values}
+    verdicts = {one.name: counts.get(one.name, 0) for one in verdict.VERDICTS}
+    errors, analysed = counts.get(verdict.ERROR.name, 0), sum(verdicts.values())
+    return {
+        "files": analysed + errors,
+        "analysed": analysed,
+        "errors": errors,
+        "verdicts": verdicts,
+    }

@@ -1,177 +1,238 @@
-"""The answer for people: a table over several files, a fuller account of one."""
+"""The answer for people: a line or two for each of several files, a fuller account of one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from codecsleuth import verdict
 from codecsleuth.calibration import UNKNOWN
-from codecsleuth.inference.model import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
-from codecsleuth.report.summary import Summary, outcome
-from codecsleuth.report.words import (
-    AXIS_TITLES,
-    DISCLAIMER,
-    VERDICT_WORDS,
-    probability,
-    ratio,
-    support,
+from codecsleuth.findings import Severity
+from codecsleuth.inference.answer import (
+    Analysis,
+    AxisAnswer,
+    Candidate,
+    FileError,
+    Result,
+    WindowAnswer,
 )
-from codecsleuth.text import fold, printable, shorten
+from codecsleuth.report.header import Header
+from codecsleuth.report.summary import Summary, outcome
+from codecsleuth.report.words import AXIS_TITLES, DISCLAIMER, probability, ratio, support
+from codecsleuth.text import printable, shorten
 
-_STYLES: Final = {
-    "codec": "bold yellow",
-    "bona_fide": "green",
-    "inconclusive": "cyan",
-    "error": "red",
-}
-#: Cells that the columns beside the file name take, with their gaps.
-_OTHER_COLUMNS: Final = 58
-_NAME_LINES: Final = 2
+#: Width from which a file takes one line.
+WIDE: Final = 120
 _NAMED: Final = 3
+_FILES_NAMED: Final = 20
 #: Score below which a second or third family is left to the machine-readable answer.
 _WORTH_NAMING: Final = 0.05
-_UNKNOWN_MARK: Final = "?"
-_UNKNOWN_NOTE: Final = "? unknown: like no codec that the model has met, and of no clear class."
+_UNKNOWN_NOTE: Final = (
+    "? unknown: unlike the codecs that the model has learned, and of no clear class."
+)
 _BRACKETS_NOTE: Final = "( ) the codec's kind if there were one; the verdict does not say so."
+_SHORT_CLASSES: Final = {
+    "Semantic distillation": "Semantic d.",
+    "Disentanglement": "Disentangl.",
+    "Frequency": "Freq.",
+    UNKNOWN: "?",
+}
+#: Title and cells of each column beside the file's name.
+_COLUMNS: Final = (
+    ("Verdict", 16),
+    ("log10 LR", 8),
+    ("Codec", 5),
+    ("VQ", 9),
+    ("AUX", 17),
+    ("DEC", 11),
+)
+_GAP: Final = 2
+
+SORTS: Final[Mapping[str, Callable[[Result], float]]] = {
+    "evidence": lambda result: -result.log10_lr if isinstance(result, Analysis) else float("inf"),
+}
 
 
-def render(
-    results: Sequence[Analysis | FileError], summary: Summary, model: Model, console: Console
-) -> None:
-    """Print the answer for people; errors show in the table, their reasons go elsewhere."""
-    if len(results) == 1:
-        if isinstance(results[0], Analysis):
-            console.print(_account(results[0], model, console.width))
-        return
-    console.print(_table(results, console.width))
-    console.print(_below(results, summary, model))
+class TableWriter:
+    """Prints a line a file as results come, or an account if there is one file alone."""
+
+    def __init__(self, console: Console, *, single: bool, sort: str | None = None) -> None:
+        """Prepare.
+
+        Args:
+            console: to print to.
+            single: whether one file alone is analysed.
+            sort: key of `SORTS`; results are then printed at the end.
+        """
+        self._console, self._single, self._sort = console, single, sort
+        self._header: Header | None = None
+        self._sorted: list[Result] = []
+        self._warnings: list[str] = []
+        self._shown: set[str] = set()
+
+    def begin(self, header: Header) -> None:
+        """Print the titles of the columns."""
+        self._header = header
+        if not self._single:
+            self._print_row(Text("File", "bold"), [Text(title, "bold") for title, _ in _COLUMNS])
+
+    def result(self, result: Result) -> None:
+        """Print a file's line, or account."""
+        if self._single:
+            if isinstance(result, Analysis):
+                self._console.print(_account(result, self._console.width))
+        elif self._sort:
+            self._sorted.append(result)
+        else:
+            self._line(result)
+
+    def end(self, summary: Summary) -> None:
+        """Print what is below the lines."""
+        if self._sort:
+            for result in sorted(self._sorted, key=SORTS[self._sort]):
+                self._line(result)
+        if not self._single:
+            for line in self._below(summary):
+                self._console.print(line)
+        if not self._single or not summary.counts[verdict.ERROR.name]:
+            self._console.print(self._footer())
+
+    def _line(self, result: Result) -> None:
+        self._print_row(Text(printable(result.path)), list(self._cells(result)))
+        if isinstance(result, Analysis):
+            kinds = [f.kind for f in result.findings if f.severity != Severity.note]
+            if kinds:
+                listed = ", ".join(kind.replace("_", " ") for kind in kinds)
+                self._warnings.append(f"{printable(result.path)}: {listed}")
+
+    def _print_row(self, name: Text, cells: Sequence[Text]) -> None:
+        """One line where there is room for it, else the name above the rest."""
+        wide = self._console.width >= WIDE
+        taken = sum(width + _GAP for _, width in _COLUMNS)
+        room = self._console.width - taken if wide else self._console.width
+        shown = Text(shorten(name.plain, room), name.style)
+        row = _padded(shown, room) if wide else Text("  ")
+        for cell, (_, width) in zip(cells, _COLUMNS, strict=True):
+            row = (
+                row + Text(" " * (_GAP if wide or row.plain.strip() else 0)) + _padded(cell, width)
+            )
+        row.rstrip()
+        if not wide:
+            self._console.print(shown, no_wrap=True, crop=False, overflow="ignore")
+        self._console.print(row, no_wrap=True, crop=False, overflow="ignore")
+
+    def _cells(self, result: Result) -> Iterator[Text]:
+        row = verdict.by_name(outcome(result))
+        if isinstance(result, FileError):
+            yield Text(shorten(result.kind.replace("_", " "), _COLUMNS[0][1]), row.style)
+            yield from (Text("-") for _ in _COLUMNS[1:])
+            return
+        yield Text(row.short, row.style)
+        yield Text(f"{result.log10_lr:+.2f}")
+        yield Text(probability(result.codec_probability))
+        for axis in AXIS_TITLES:
+            yield self._axis_cell(result, axis, row.states_codec)
+
+    def _axis_cell(self, result: Analysis, axis: str, stated: bool) -> Text:
+        if axis not in result.taxonomy:
+            return Text("-")
+        answer = result.taxonomy[axis]
+        name = _SHORT_CLASSES.get(answer.label, answer.label)
+        known = answer.label != UNKNOWN
+        cell = f"{name} {probability(answer.probability)}" if known else name
+        self._shown |= {_UNKNOWN_NOTE} - ({_UNKNOWN_NOTE} if known else set())
+        if stated:
+            return Text(cell)
+        self._shown.add(_BRACKETS_NOTE)
+        return Text(f"({cell})", "dim")
+
+    def _below(self, summary: Summary) -> Iterator[RenderableType]:
+        yield Text()
+        yield Text(_counts(summary.counts))
+        if len(summary.folders) > 1:
+            for path, counts in summary.folders.items():
+                yield Text(f"  {shorten(printable(path), 60)}: {_counts(counts)}")
+        if summary.left_out:
+            reasons = (f"{n} {why.replace('_', ' ')}" for why, n in summary.left_out.items())
+            yield Text(f"Left out: {', '.join(reasons)}")
+        if self._warnings:
+            yield Text("Warnings (--json has them in full):", "bold")
+            yield from (Text(f"  {line}") for line in self._warnings[:_FILES_NAMED])
+            if (more := len(self._warnings) - _FILES_NAMED) > 0:
+                yield Text(f"  and {more} more files")
+        for note in (_BRACKETS_NOTE, _UNKNOWN_NOTE):
+            if note in self._shown:
+                yield Text(note, "dim")
+
+    def _footer(self) -> Text:
+        model = self._header.model if self._header else {"name": "", "version": ""}
+        return Text(f"{DISCLAIMER} Model: {model['name']} {model['version']}.", "dim")
 
 
-def _table(results: Sequence[Analysis | FileError], width: int) -> Table:
-    name_cells = max(12, width - _OTHER_COLUMNS)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("File", width=name_cells, no_wrap=True)
-    table.add_column("Verdict", width=16)
-    table.add_column("Codec", width=5)
-    table.add_column("VQ", width=5)
-    table.add_column("AUX", width=16)
-    table.add_column("DEC", width=6)
-    for result in results:
-        name = fold(shorten(printable(result.path), _NAME_LINES * (name_cells - 1)), name_cells)
-        table.add_row(Text(name), *_cells(result))
-    return table
-
-
-def _cells(result: Analysis | FileError) -> Iterator[Text]:
-    style = _STYLES[outcome(result)]
-    if isinstance(result, FileError):
-        yield Text(f"not analysed: {result.kind.replace('_', ' ')}", style)
-        return
-    yield Text(VERDICT_WORDS[result.verdict], style)
-    yield Text(probability(result.codec_probability))
-    for axis in AXIS_TITLES:
-        yield _axis_cell(result, axis)
-
-
-def _axis_cell(result: Analysis, axis: str) -> Text:
-    if axis not in result.taxonomy:
-        return Text("-")
-    answer = result.taxonomy[axis]
-    known = f"{_short(answer.label)}\n{answer.probability:.2f}"
-    cell = _UNKNOWN_MARK if answer.label == UNKNOWN else known
-    return Text(cell) if result.verdict == "codec" else Text(f"({cell})", "dim")
-
-
-def _short(label: str) -> str:
-    return {"Semantic distillation": "Semantic dist.", "Frequency": "Freq."}.get(label, label)
-
-
-def _below(results: Sequence[Analysis | FileError], summary: Summary, model: Model) -> Group:
-    lines: list[RenderableType] = [Text()]
-    lines.append(Text(_counts(summary.counts)))
-    if len(summary.directories) > 1:
-        for path, counts in summary.directories.items():
-            lines.append(Text(f"  {shorten(printable(path), 60)}: {_counts(counts)}"))
-    if summary.left_out:
-        reasons = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in summary.left_out.items())
-        lines.append(Text(f"Left out: {reasons}"))
-    warned = [r for r in results if isinstance(r, Analysis) and r.warnings]
-    if warned:
-        lines.append(Text(f"{len(warned)} with warnings: see --json, or analyse them one by one"))
-    if any(isinstance(r, Analysis) and r.verdict != "codec" for r in results):
-        lines.append(Text(_BRACKETS_NOTE, "dim"))
-    if any(_has_unknown(r) for r in results):
-        lines.append(Text(_UNKNOWN_NOTE, "dim"))
-    lines.append(_footer(model))
-    return Group(*lines)
-
-
-def _has_unknown(result: Analysis | FileError) -> bool:
-    return isinstance(result, Analysis) and any(
-        answer.label == UNKNOWN for answer in result.taxonomy.values()
-    )
+def _padded(text: Text, cells: int) -> Text:
+    return text + Text(" " * max(0, cells - cell_len(text.plain)))
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    words = {**VERDICT_WORDS, "error": "not analysed"}
     total = sum(counts.values())
-    parts = [f"{counts[name]} {words[name]}" for name in words if counts.get(name)]
+    parts = [f"{counts[one.name]} {one.words}" for one in verdict.OUTCOMES if counts.get(one.name)]
     return f"{total} file{'s' * (total != 1)}: {', '.join(parts)}"
 
 
-def _footer(model: Model) -> Text:
-    return Text(f"{DISCLAIMER} Model: {model.name} {model.version}.", "dim")
-
-
-def _account(result: Analysis, model: Model, width: int) -> Group:
+def _account(result: Analysis, width: int) -> Group:
     facts = result.evidence
     channels = f"{facts.channels} channel{'s' * (facts.channels != 1)}"
     described = (
-        f"{facts.format}, {facts.sample_rate} Hz, {channels}, {facts.duration_s:.2f} s, "
-        f"{facts.bytes:,} bytes"
+        f"{facts.container} {facts.coding}, {facts.sample_rate} Hz, {channels}, "
+        f"{facts.duration_s:.2f} s, {facts.bytes:,} bytes; decoded by {facts.decoder}"
     )
     parts: list[RenderableType] = [
         Text(shorten(printable(result.path), 2 * width), "bold"),
         Text(described, "dim"),
         Text(f"sha256 {facts.sha256}", "dim"),
         Text(),
-        _findings(result),
+        _evidence(result),
         Text(),
         _axes(result),
     ]
-    if result.warnings:
-        parts += [Text(), Text("Warnings", "bold")]
-        parts += [Padding(Text(f"- {warning}"), (0, 0, 0, 2)) for warning in result.warnings]
-    return Group(*parts, Text(), _footer(model))
+    if result.findings:
+        parts += [Text(), Text("Findings", "bold")]
+        parts += [
+            Padding(Text(f"- {finding.severity}: {printable(finding.message)}"), (0, 0, 0, 2))
+            for finding in result.findings
+        ]
+    return Group(*parts, Text())
 
 
-def _findings(result: Analysis) -> Table:
+def _evidence(result: Analysis) -> Table:
+    row = verdict.by_name(result.verdict)
     table = Table.grid(padding=(0, 3, 0, 0))
-    table.add_row("Verdict", Text(VERDICT_WORDS[result.verdict], _STYLES[result.verdict]))
+    table.add_row("Verdict", Text(row.words, row.style))
     table.add_row(
         "Codec probability", f"{probability(result.codec_probability)} (at even prior odds)"
     )
     odds = f"{ratio(result.log10_lr)}, {support(result.log10_lr)}"
     table.add_row("Likelihood ratio", odds)
-    if len(result.segments) > 1:
-        table.add_row("Segments", _spread(result.segments))
+    if len(result.windows) > 1:
+        table.add_row("Windows", _spread(result.windows))
     return table
 
 
-def _spread(segments: Sequence[Segment]) -> str:
-    values = [segment.codec_probability for segment in segments]
+def _spread(windows: Sequence[WindowAnswer]) -> str:
+    values = [window.codec_probability for window in windows]
     return (
         f"{len(values)}, codec probability {probability(min(values))} to {probability(max(values))}"
     )
 
 
 def _axes(result: Analysis) -> Group:
-    certain = result.verdict == "codec"
+    certain = verdict.by_name(result.verdict).states_codec
     title = "Kind of codec" if certain else "Kind of codec, if there were one"
     table = Table.grid(padding=(0, 3, 0, 0))
     for axis, answer in result.taxonomy.items():

@@ -1,18 +1,9 @@
-"""The answer in words, and names made fit to be printed."""
+"""The answer in words."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import Final
-
-#: Verdicts as people read them. A codec says nothing on who spoke or whether it is genuine.
-VERDICT_WORDS: Final = MappingProxyType(
-    {
-        "codec": "passed through a neural codec",
-        "bona_fide": "no neural codec found",
-        "inconclusive": "inconclusive",
-    }
-)
 
 AXIS_TITLES: Final = MappingProxyType(
     {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from codecsleuth.arrays import BoolArray, FloatArray, IntArray, sigmoid
-from codecsleuth.calibration import Calibration
+from codecsleuth.calibration import BONA_FIDE, CODEC, Calibration, detection_log_odds
 from codecsleuth.errors import DataError
 from codecsleuth.models.compact import QualityCalibration
-from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC
-from codecsleuth.training.detection import codec_pair, codec_pair_labels
+from codecsleuth.taxonomy import AXES, CLASSES
 from codecsleuth.training.held_out import FAMILIARITY, KNOWN_FAMILY, QUALITY, HeldOut
 
 #: Share of the clips of known codec families, from held-out sources, whose open-set score may be
@@ -69,15 +68,16 @@ def calibrate(
         classes = quality_calibration.classes
         if flat["BIN"].shape[1] != len(classes):
             raise DataError("the held-out outputs are of networks with other detection classes")
-        tiled["BIN"] = codec_pair_labels(tiled["BIN"], classes)
-        pair = codec_pair(flat["BIN"], classes)
-        slope, shift = fit_quality_calibration(pair, quality, tiled["BIN"])
+        slope, shift = fit_quality_calibration(flat["BIN"], quality, tiled["BIN"], classes)
         quality_calibration.slope.copy_(torch.tensor(slope))
         quality_calibration.shift.copy_(torch.tensor(shift))
         measured = torch.from_numpy(quality).float()
         scaled = quality_calibration(torch.from_numpy(flat["BIN"]), measured)
-        flat["BIN"] = codec_pair(scaled.double().numpy(), classes)
-    calibration = fit_calibration(flat, tiled, unaugmented=np.arange(len(quality)) < clips)
+        flat["BIN"] = scaled.double().numpy()
+    unaugmented = np.arange(len(quality)) < clips
+    calibration = fit_calibration(
+        flat, tiled, unaugmented=unaugmented, classes=quality_calibration.classes
+    )
     if familiar is None or known is None:
         return calibration
     of_known = familiar[:clips][known[:clips] > 0]
@@ -92,54 +92,70 @@ def fit_calibration(
     labels: Mapping[str, IntArray],
     targets: Targets | None = None,
     unaugmented: BoolArray | None = None,
+    classes: Sequence[str] = CLASSES["BIN"],
 ) -> Calibration:
     """Fit every task's calibration by logistic regression, and the two thresholds.
 
-    BIN: a factor and an offset, its two labels weighted to count alike, so that the result is at
-    even prior odds. An axis: a factor alone (a temperature) at the classes' own frequencies; what
-    is most probable stays so. Offsets that make thin classes count alike were tried: they cost
-    more right answers on known codecs than they gave on unknown ones.
+    BIN: a factor and an offset on the log-odds codec : bona fide, the two labels weighted to count
+    alike, so that the result is at even prior odds; other clips are left out. An axis: a factor
+    alone (a temperature) at the classes' own frequencies; what is most probable stays so. Offsets
+    that make thin classes count alike were tried: they cost more right labels on known codecs than
+    they gave on unknown ones.
 
     Args:
-        logits: per task ``(clips, classes)``, uncalibrated; of ``BIN`` codec and bona fide.
+        logits: per task ``(clips, classes)``, uncalibrated.
         labels: per task ``(clips,)``, -1 where unknown.
         targets: of the thresholds.
         unaugmented: ``(clips,)``, False for augmented clips; by default there are none.
+        classes: detection classes in the order of the logits of ``BIN``.
 
     Raises:
         DataError: ``BIN`` has no clips of codec or none of bona fide.
     """
     fitted = {axis: _fit_axis(logits[axis], labels[axis]) for axis in AXES if axis in logits}
-    calibration = Calibration(axis_scale=Calibration().axis_scale | fitted)
+    scales = Calibration().axis_scale | fitted
+    calibration = Calibration(classes=tuple(classes), axis_scale=scales)
     if "BIN" not in logits:
         return calibration
     if unaugmented is None:
         unaugmented = np.ones(len(labels["BIN"]), dtype=bool)
-    known = labels["BIN"] >= 0
-    raw = logits["BIN"][known, BIN_CODEC] - logits["BIN"][known, BIN_BONA_FIDE]
-    codec = labels["BIN"][known] == BIN_CODEC
-    return _fit_bin(raw, codec, unaugmented[known], calibration, targets or Targets())
+    raw, codec, chosen = _codec_log_odds(logits["BIN"], labels["BIN"], classes)
+    return _fit_bin(raw, codec, unaugmented[chosen], calibration, targets or Targets())
+
+
+def _codec_log_odds(
+    logits: FloatArray, labels: IntArray, classes: Sequence[str]
+) -> tuple[FloatArray, BoolArray, BoolArray]:
+    """Log-odds codec : bona fide of the clips of either, which are codec, and their places."""
+    codec, bona_fide = (labels == classes.index(name) for name in (CODEC, BONA_FIDE))
+    chosen = codec | bona_fide
+    raw = detection_log_odds(logits[chosen], classes, (CODEC,), (BONA_FIDE,))
+    return raw, codec[chosen], chosen
 
 
 def fit_quality_calibration(
-    logits: FloatArray, qualities: FloatArray, labels: IntArray
+    logits: FloatArray,
+    qualities: FloatArray,
+    labels: IntArray,
+    classes: Sequence[str] = CLASSES["BIN"],
 ) -> tuple[list[float], list[float]]:
     """Fit `codecsleuth.models.compact.QualityCalibration` by logistic regression.
 
-    Codec and bona fide count alike.
+    Codec and bona fide count alike; other clips are left out.
 
     Args:
-        logits: of codec and bona fide, ``(clips, 2)``.
+        logits: of ``BIN``, ``(clips, classes)``.
         qualities: ``(clips, qualities)``, standardised.
-        labels: ``(clips,)``, -1 for clips to leave out.
+        labels: ``(clips,)``, -1 where unknown.
+        classes: detection classes in the order of the logits.
 
     Returns:
         The exponential slope of the factor and the shift, one value per quality.
     """
-    known = labels >= 0
-    raw = torch.from_numpy(logits[known, BIN_CODEC] - logits[known, BIN_BONA_FIDE]).double()
-    measured = torch.from_numpy(qualities[known]).double()
-    codec = torch.from_numpy(labels[known] == BIN_CODEC).double()
+    log_odds_of_clips, is_codec, chosen = _codec_log_odds(logits, labels, classes)
+    raw = torch.from_numpy(log_odds_of_clips).double()
+    measured = torch.from_numpy(qualities[chosen]).double()
+    codec = torch.from_numpy(is_codec).double()
     weights = torch.where(codec > 0, 0.5 / codec.mean(), 0.5 / (1.0 - codec).mean())
     width = measured.shape[1]
     fitted = torch.zeros(2 * width + 2, dtype=torch.double, requires_grad=True)

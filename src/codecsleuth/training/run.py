@@ -17,10 +17,11 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import numpy as np
 import torch
 
-from codecsleuth.arrays import FloatArray, IntArray
+from codecsleuth.arrays import BoolArray, FloatArray, IntArray
+from codecsleuth.calibration import BONA_FIDE, CODEC, NEURAL, VOCODER, detection_log_odds
 from codecsleuth.data.items import Item, ItemTable
 from codecsleuth.errors import DataError, UsageError
-from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.evaluation.metrics import equal_error_rate, task_metrics
 from codecsleuth.storage import write_atomically
 from codecsleuth.taxonomy import AXES, CLASSES
 from codecsleuth.training.checkpoint import (
@@ -38,7 +39,6 @@ CHECKPOINT_NAME: Final = "checkpoint.safetensors"
 LOG_NAME: Final = "log.jsonl"
 #: Factor on the learning rate in the first step.
 _FIRST_RATE: Final = 0.02
-_FIGURE_NAMES: Final = {"BIN": "EER", **{axis: f"F1 {axis}" for axis in AXES}}
 Logits = dict[str, FloatArray]
 Config = TypeVar("Config", bound=RunConfig)
 
@@ -234,38 +234,41 @@ class Run(ABC, Generic[Config]):
 def dev_metrics(
     logits: Mapping[str, FloatArray],
     labels: Mapping[str, IntArray],
-    neural: tuple[FloatArray, IntArray] | None = None,
+    bona_fide: BoolArray,
+    detection: Sequence[str] = CLASSES["BIN"],
 ) -> dict[str, float]:
     """EER, weighted F1, and the score by which the best checkpoint is chosen.
 
     The score is the mean over tasks of 1 - EER for detection and of the weighted F1 for each axis;
-    a task that is not defined on dev is left out of it.
+    a task that is not defined on dev is left out of it. With three detection classes there are two
+    EERs: codec against bona fide, and codec and vocoder together against bona fide.
 
     Args:
-        logits: per task ``(clips, classes)``; for ``BIN`` of codec and bona fide.
+        logits: per task ``(clips, classes)``.
         labels: per task ``(clips,)``, -1 where not known.
-        neural: logits ``(clips, 2)`` and labels of neural synthesis of any kind and bona fide.
+        bona_fide: ``(clips,)``.
+        detection: detection classes in the order of the logits of ``BIN``.
 
     Raises:
         DataError: no task is defined on dev.
     """
-    figures = {_FIGURE_NAMES[task]: value for task, value in _merits(logits, labels).items()}
-    if neural is not None:
-        figures["EER neural"] = _merits({"BIN": neural[0]}, {"BIN": neural[1]})["BIN"]
-    merits = [1.0 - value if name.startswith("EER") else value for name, value in figures.items()]
-    defined = [value for value in merits if math.isfinite(value)]
+    errors: dict[str, float] = {}
+    if "BIN" in logits:
+        chosen = bona_fide | (labels["BIN"] == detection.index(CODEC))
+        codec = detection_log_odds(logits["BIN"], detection, (CODEC,), (BONA_FIDE,))
+        errors["EER"] = float(equal_error_rate(codec[chosen], ~bona_fide[chosen]))
+    if "BIN" in logits and VOCODER in detection:
+        neural = detection_log_odds(logits["BIN"], detection, NEURAL)
+        errors["EER neural"] = float(equal_error_rate(neural, ~bona_fide))
+    axes = {axis: values for axis, values in logits.items() if axis in AXES}
+    merits = {
+        f"F1 {axis}": figures["f1_weighted"] for axis, figures in task_metrics(axes, labels).items()
+    }
+    each = (*(1.0 - error for error in errors.values()), *merits.values())
+    defined = [value for value in each if math.isfinite(value)]
     if not defined:
         raise DataError("dev has no clips that any task could be measured on")
-    return {"score": float(np.mean(defined)), **figures}
-
-
-def _merits(logits: Mapping[str, FloatArray], labels: Mapping[str, IntArray]) -> dict[str, float]:
-    """The figure of each task that a training goes by."""
-    metrics = task_metrics(logits, labels)
-    return {
-        task: figures["eer" if task == "BIN" else "f1_weighted"]
-        for task, figures in metrics.items()
-    }
+    return {"score": float(np.mean(defined)), **errors, **merits}
 
 
 def one_cycle(done: float, warm_up: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from codecsleuth.errors import WeightsError
+from codecsleuth.errors import UsageError
 from codecsleuth.weights.store import WeightsFile, read_weights, write_weights
 
 __all__ = [
@@ -38,7 +38,8 @@ def find_weights(
         announce: told in one line what will be downloaded.
 
     Raises:
-        WeightsError: none of them exists, or it cannot be had.
+        UsageError: none of them exists.
+        WeightsError: it cannot be downloaded.
     """
     name = str(name_or_path)
     for folder in (_PACKED, _CHECKOUT):
@@ -60,7 +61,7 @@ def _fetched(name: str, offline: bool, announce: Callable[[str], None]) -> Path:
         from codecsleuth.weights.fetch import fetch
 
         return fetch(entry, offline=offline, announce=announce)
-    raise WeightsError(
+    raise UsageError(
         f"no model named {name!r} and no such file; the embedded model is {DEFAULT_MODEL!r}, "
         "'codecsleuth weights list' shows the others"
     )

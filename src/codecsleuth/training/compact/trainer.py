@@ -17,7 +17,7 @@ from codecsleuth.calibration import familiarity
 from codecsleuth.data.items import ItemTable, allowed_classes, class_indices
 from codecsleuth.data.sampling import sampling_weights
 from codecsleuth.models.compact import CompactConfig, CompactNet, split_blocks
-from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES, FAMILY
+from codecsleuth.taxonomy import AXES, CLASSES, FAMILY
 from codecsleuth.training.checkpoint import Checkpoint, State
 from codecsleuth.training.compact.config import TrainingConfig
 from codecsleuth.training.compact.labels import (
@@ -29,7 +29,6 @@ from codecsleuth.training.compact.labels import (
 )
 from codecsleuth.training.compact.loss import Mix, masked_cross_entropy
 from codecsleuth.training.compact.views import Features, ViewMaker
-from codecsleuth.training.detection import codec_pair, codec_pair_labels, neural_pair
 from codecsleuth.training.fitting import calibrate
 from codecsleuth.training.held_out import FAMILIARITY, KNOWN_FAMILY, QUALITY, HeldOut
 from codecsleuth.training.run import Run, dev_metrics, one_cycle
@@ -249,14 +248,10 @@ class Trainer(Run[TrainingConfig]):
     def _dev_metrics(self) -> dict[str, float]:
         outputs = self._outputs(self._views[0][self._dev])
         logits = {task: outputs[task] for task in self.config.task_names}
-        labels, classes, neural = self._labels_of(self._dev), self._network.config.detection, None
-        if "BIN" in logits:
-            labels["BIN"] = codec_pair_labels(labels["BIN"], classes)
-            if len(classes) > len(CLASSES["BIN"]):
-                synthetic = np.where(self._bona_fide[self._dev], BIN_BONA_FIDE, BIN_CODEC)
-                neural = neural_pair(logits["BIN"], classes), synthetic
-            logits["BIN"] = codec_pair(logits["BIN"], classes)
-        return dev_metrics(logits, labels, neural)
+        bona_fide = self._bona_fide[self._dev]
+        return dev_metrics(
+            logits, self._labels_of(self._dev), bona_fide, self._network.config.detection
+        )
 
     def _measured_tensors(self) -> State:
         return self._average.state_dict()

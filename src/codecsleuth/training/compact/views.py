@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codecsleuth.audio.recording import WINDOW_SAMPLES
+from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.augment import chain as augment
 from codecsleuth.augment.chain import Augmentation
 from codecsleuth.data.clip_audio import read_clip

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from codecsleuth.arrays import FloatArray, IntArray, Samples
-from codecsleuth.audio.recording import WINDOW_SAMPLES
+from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.data.clip_audio import read_clip
 from codecsleuth.data.items import Item
 from codecsleuth.errors import DataError

@@ -24,7 +24,7 @@ from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
 from codecsleuth.errors import DataError, UsageError, WeightsError
 from codecsleuth.models.w2v2_aasist import FrontEndConfig, W2V2Aasist, W2V2AasistConfig
-from codecsleuth.taxonomy import AXES, TASKS
+from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, TASKS
 from codecsleuth.training.checkpoint import Checkpoint, State
 from codecsleuth.training.distributed import Group, share_dropout
 from codecsleuth.training.fitting import fit_calibration
@@ -195,7 +195,8 @@ class FineTuner(Run[FineTuneConfig]):
 
     def _dev_metrics(self) -> dict[str, float]:
         logits = self._dev_logits(augmented=self.config.augment_dev)
-        return dev_metrics(logits, {task: self._labels[task][self._dev] for task in logits})
+        labels = {task: labels[self._dev] for task, labels in self._labels.items()}
+        return dev_metrics(logits, labels, labels["BIN"] == BIN_BONA_FIDE)
 
     def _measured_tensors(self) -> State:
         return self._network.state_dict()

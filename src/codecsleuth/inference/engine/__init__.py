@@ -1,0 +1,62 @@
+"""Engines: one of them scores many recordings. `analyze` and `evaluate` go through it.
+
+What goes in and what comes out can be pickled, so that an engine may run on a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from codecsleuth.audio.recording import WHOLE, Excerpt
+from codecsleuth.errors import AudioError
+from codecsleuth.inference.answer import FileError, Record, Result
+from codecsleuth.inference.model import Mapper, Model
+
+__all__ = ["Engine", "Input", "score_one"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A recording to be scored.
+
+    Attributes:
+        path: of the file.
+        excerpt: which part of it.
+        problem: why there is nothing to score: such an input has its error for a result.
+    """
+
+    path: str
+    excerpt: Excerpt = WHOLE
+    problem: AudioError | None = None
+
+
+class Engine(Protocol):
+    """Scores many recordings."""
+
+    def score(self, model: Model, inputs: Iterable[Input]) -> Iterator[Result]:
+        """Analyse recordings; one result per input, in the order of the inputs.
+
+        A recording that cannot be analysed gives a `FileError` and does not disturb the others.
+        Inputs are taken as results are fetched, so that neither is ever held as a whole. Closing
+        the iterator stops the work.
+        """
+
+
+def score_one(model: Model, given: Input, mapper: Mapper = map) -> Result:
+    """Analyse one recording; whatever goes wrong with it is its result.
+
+    Args:
+        model: that analyses.
+        given: the recording.
+        mapper: how several windows are computed; does not touch the answer.
+    """
+    try:
+        if given.problem is not None:
+            raise given.problem
+        return model.analyze_file(given.path, given.excerpt, mapper)
+    except AudioError as error:
+        return FileError(given.path, error.kind, str(error), Record(error.evidence or {}))
+    except Exception as error:  # one file's surprise must not cost the other files' answers
+        return FileError(given.path, "internal", f"unexpected {type(error).__name__}: {error}")

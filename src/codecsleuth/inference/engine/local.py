@@ -1,0 +1,80 @@
+"""The engine of this machine: threads that read files, and threads that compute windows."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from codecsleuth.audio.windows import Window
+from codecsleuth.errors import AudioError
+from codecsleuth.inference.answer import Logits, Result
+from codecsleuth.inference.compute import available_cores
+from codecsleuth.inference.engine import Input, score_one
+from codecsleuth.inference.model import Mapper, Model
+
+_AHEAD_PER_WORKER: Final = 16
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Scores on this machine; see `codecsleuth.inference.engine.Engine`.
+
+    Attributes:
+        workers: files, and windows, in work at a time; None for as many as there are cores. The
+            results do not depend on it.
+    """
+
+    workers: int | None = None
+
+    def score(self, model: Model, inputs: Iterable[Input]) -> Iterator[Result]:
+        """Analyse recordings; one result per input, in the order of the inputs."""
+        workers = self.workers or available_cores()
+        stop = threading.Event()
+        with ThreadPoolExecutor(workers) as network, ThreadPoolExecutor(workers) as readers:
+            mapper = _cancellable(network, stop)
+
+            def score(given: Input) -> Result:
+                return score_one(model, given, mapper)
+
+            try:
+                yield from in_order(readers, score, inputs, workers * _AHEAD_PER_WORKER)
+            finally:
+                stop.set()
+                readers.shutdown(cancel_futures=True)
+
+
+def _cancellable(pool: Executor, stop: threading.Event) -> Mapper:
+    """Map over a pool, until the event is set."""
+
+    def mapper(
+        score: Callable[[Sequence[Window]], list[Logits]], groups: Iterable[Sequence[Window]]
+    ) -> Any:
+        if stop.is_set():
+            raise AudioError("cancelled", "stopped before it was analysed")
+        return pool.map(score, groups)
+
+    return mapper
+
+
+def in_order(
+    pool: Executor, job: Callable[[Input], Result], inputs: Iterable[Input], ahead: int
+) -> Iterator[Result]:
+    """Results in the order of the inputs, of which a few are always in work.
+
+    Args:
+        pool: that works.
+        job: what it does with each input.
+        inputs: taken as results are fetched.
+        ahead: how many are in work, or done and not yet fetched.
+    """
+    remaining = iter(inputs)
+    pending: deque[Future[Result]] = deque()
+    pending.extend(pool.submit(job, given) for given in islice(remaining, ahead))
+    while pending:
+        yield pending.popleft().result()
+        pending.extend(pool.submit(job, given) for given in islice(remaining, 1))
