@@ -80,10 +80,8 @@ class Trainer(Run[TrainingConfig]):
         self._labels, self._allowed = _labels(table, config, network)
         self._bona_fide = np.array([item.is_bona_fide for item in table], dtype=bool)
         self._codec = np.array([item.is_codec for item in table], dtype=bool)
-        self._loss_weights = dict.fromkeys(AXES, config.axis_weight) | {
-            "BIN": 1.0,
-            FAMILY: config.family_weight,
-        }
+        self._loss_weights = {"BIN": 1.0, FAMILY: config.family_weight}
+        self._loss_weights |= dict.fromkeys(AXES, config.axis_weight)
         self._weights = sampling_weights(
             [table.items[row] for row in self._train],
             bona_fide_share=config.bona_fide_share,
