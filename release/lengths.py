@@ -1,4 +1,4 @@
-"""How well the embedded model detects in short clips: why recordings below half a second are refused.
+"""How well the embedded model detects in short clips: why the shortest recordings are refused.
 
     python release/lengths.py DATA [--clips N]
 

@@ -176,18 +176,18 @@ def _train_compact(
     from rich.console import Console
 
     from codecsleuth.models.compact import CompactConfig
+    from codecsleuth.training.compact.config import TrainingConfig
     from codecsleuth.training.compact.trainer import Trainer
-    from codecsleuth.training.compact.views import ViewMaker, clips_sha256
-    from codecsleuth.training.config import TrainingConfig
+    from codecsleuth.training.compact.views import ViewMaker
     from codecsleuth.training.distributed import started_processes
     from codecsleuth.training.held_out import read_held_out
 
     if started_processes() > 1:
         raise UsageError("--model compact is trained in one process; leave torchrun out")
     config = TrainingConfig(**settings)
-    held_out = read_held_out(calibrate_on, clips_sha256(table)) if calibrate_on else None
+    held_out = read_held_out(calibrate_on, table.clips_sha256) if calibrate_on else None
     folder = views_dir or out / "views"
-    maker = ViewMaker(config.augmentation, config.seed, folder, clips_sha256(table))
+    maker = ViewMaker(config.augmentation, config.seed, folder, table.audio_sha256)
     out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     _render(console, maker, table, config.views, workers)
@@ -249,7 +249,7 @@ def _check(model: str, out: Path, resume: bool) -> None:
 
 
 def _left_out(table: ItemTable, named: list[str], fold: str | None) -> tuple[str, ...]:
-    from codecsleuth.data.items import fold_sources
+    from codecsleuth.data.folds import fold_sources
 
     rows = sorted((*table.items, *table.missing), key=lambda item: item.row)
     unknown = sorted(set(named) - {item.source for item in rows})

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from codecsleuth.data.items import Item, ItemTable, fold_sources
+from codecsleuth.data.folds import fold_sources
+from codecsleuth.data.items import Item, ItemTable
 from codecsleuth.errors import DataError, UsageError
 from codecsleuth.text import valid_unicode
 
@@ -80,7 +81,7 @@ def select(
         split: only this split; by default ``dev``, or all of sources left out or of lists named.
         sources: only these sources.
         left_out: only these sources, meant to be unknown to the weights.
-        fold: only the sources of this fold of `codecsleuth.data.items.source_folds`, likewise.
+        fold: only the sources of this fold of `codecsleuth.data.folds.source_folds`, likewise.
 
     Raises:
         UsageError: the options exclude each other, or name what is not in the table.
