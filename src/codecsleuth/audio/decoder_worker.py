@@ -2,8 +2,8 @@
 
     python -m codecsleuth.audio.decoder_worker SOCKET MEMORY
 
-Started by `codecsleuth.audio.isolation`; SOCKET is the number of an inherited descriptor, MEMORY the
-bytes of address space that it may use.
+Started by `codecsleuth.audio.isolation`; SOCKET is the number of an inherited descriptor, MEMORY
+the bytes of address space that it may use.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import socket
 import sys
 from contextlib import suppress
 from typing import Any, Final
+
+import numpy as np
 
 from codecsleuth.audio import messages
 from codecsleuth.audio.decode import Stream, open_stream
@@ -31,7 +33,7 @@ def main() -> None:
     # Ctrl-C in a terminal goes to every process; the one that asks decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit_memory(memory)
-    with socket.socket(fileno=number) as peer, suppress(messages.Closed):
+    with socket.socket(fileno=number) as peer, suppress(messages.ClosedError):
         while True:
             _serve(peer)
 
@@ -48,7 +50,7 @@ def _serve(peer: socket.socket) -> None:
     """Decode one file."""
     content, descriptors, _, _ = socket.recv_fds(peer, 1 << 16, _MOST_DESCRIPTORS)
     if not content:
-        raise messages.Closed
+        raise messages.ClosedError
     if not descriptors:  # a STOP that came when all was sent
         messages.send(peer, messages.IDLE)
         return
@@ -63,7 +65,7 @@ def _serve(peer: socket.socket) -> None:
         _fail(peer, error.kind, str(error))
     except MemoryError:
         _fail(peer, "memory", "needs more memory to be decoded than is allowed")
-    except messages.Closed:
+    except messages.ClosedError:
         raise
     except Exception as error:
         _fail(peer, "internal", f"unexpected {type(error).__name__}: {error}")
@@ -74,7 +76,7 @@ def _serve(peer: socket.socket) -> None:
 def _send_blocks(peer: socket.socket, stream: Stream) -> bool:
     """Send the audio; False if the other side does not want the rest."""
     for block in stream.blocks:
-        messages.send(peer, messages.DATA, memoryview(block).cast("B") if block.size else b"")
+        messages.send(peer, messages.DATA, np.ascontiguousarray(block, np.float32).tobytes())
         if select.select([peer], [], [], 0)[0]:
             messages.receive(peer)
             return False

@@ -170,7 +170,7 @@ class _Blocks:
         self._done = True
         try:
             messages.send(self._worker.socket, messages.STOP)
-        except messages.Closed as error:
+        except messages.ClosedError as error:
             raise _crashed() from error
         while _receive(self._worker, self._limits)[0] != messages.IDLE:
             pass
@@ -183,7 +183,7 @@ def _receive(worker: _Worker, limits: Limits) -> tuple[bytes, bytearray]:
     except TimeoutError as error:
         message = f"the decoder gave nothing for {limits.silence_s:g} s and was stopped"
         raise AudioError("timeout", message) from error
-    except messages.Closed as error:
+    except messages.ClosedError as error:
         raise _crashed() from error
 
 

@@ -22,7 +22,7 @@ OPEN, STOP = b"OPEN", b"STOP"
 HEAD, DATA, DONE, FAIL, IDLE = b"HEAD", b"DATA", b"DONE", b"FAIL", b"IDLE"
 
 
-class Closed(Exception):
+class ClosedError(Exception):
     """The other side is gone."""
 
 
@@ -30,14 +30,14 @@ def send(to: socket.socket, kind: bytes, content: bytes | memoryview = b"") -> N
     """Send a message.
 
     Raises:
-        Closed: nobody is there to take it.
+        ClosedError: nobody is there to take it.
     """
     try:
         to.sendall(_HEADER.pack(kind, len(content)))
         if len(content):
             to.sendall(content)
     except (BrokenPipeError, ConnectionError) as error:
-        raise Closed from error
+        raise ClosedError from error
 
 
 def send_values(to: socket.socket, kind: bytes, values: Any) -> None:
@@ -49,12 +49,12 @@ def receive(source: socket.socket) -> tuple[bytes, bytearray]:
     """The next message: its kind and content.
 
     Raises:
-        Closed: the other side is gone, or sends what is no message.
+        ClosedError: the other side is gone, or sends what is no message.
         TimeoutError: nothing came for as long as the socket's timeout.
     """
     kind, length = _HEADER.unpack(_exactly(source, _HEADER.size))
     if length > _LONGEST:
-        raise Closed
+        raise ClosedError
     return kind, _exactly(source, length)
 
 
@@ -65,8 +65,8 @@ def _exactly(source: socket.socket, count: int) -> bytearray:
         try:
             got = source.recv_into(view[place:])
         except ConnectionError as error:
-            raise Closed from error
+            raise ClosedError from error
         if not got:
-            raise Closed
+            raise ClosedError
         place += got
     return content
