@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -62,6 +62,10 @@ class Stream:
     decoder: str
     declared_frames: int | None = None
     findings: tuple[Finding, ...] = ()
+
+
+#: Opens the audio in bytes: `open_stream`, or what does the same in another process.
+Decoder = Callable[[Source, int], AbstractContextManager[Stream]]
 
 
 @contextmanager

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from codecsleuth.arrays import Samples
-from codecsleuth.audio.decode import MAX_CHANNELS, MAX_RATE, MIN_RATE, Stream, open_stream
+from codecsleuth.audio.decode import (
+    MAX_CHANNELS,
+    MAX_RATE,
+    MIN_RATE,
+    Decoder,
+    Stream,
+    open_stream,
+)
 from codecsleuth.audio.measurements import Measurements, findings_of
 from codecsleuth.audio.meters import (
     ActivityMeter,
@@ -280,15 +287,22 @@ def mix_down(block: Samples) -> Samples:
 
 
 @contextmanager
-def open_recording(path: str | Path, excerpt: Excerpt = WHOLE) -> Iterator[Recording]:
+def open_recording(
+    path: str | Path, excerpt: Excerpt = WHOLE, decoder: Decoder = open_stream
+) -> Iterator[Recording]:
     """Open an audio or video file, or standard input for ``-``.
+
+    Args:
+        path: of the file.
+        excerpt: which part of it is meant.
+        decoder: opens the audio in its bytes.
 
     Raises:
         AudioError: it cannot be read, or its header is wrong; the error holds what is known of it.
     """
     with open_source(path) as source:
         try:
-            with open_stream(source, excerpt.track) as stream:
+            with decoder(source, excerpt.track) as stream:
                 yield Recording(stream, source.sha256, source.bytes, excerpt)
             source.check_unchanged()
         except AudioError as error:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from codecsleuth.arrays import FloatArray, Samples
+from codecsleuth.audio.decode import Decoder, open_stream
 from codecsleuth.audio.recording import (
     WHOLE,
     Excerpt,
@@ -160,18 +161,31 @@ class Model:
             return self.analyze_file(str(audio))
         return self._concluded("", lambda exact: self._examine_array(audio, sample_rate, exact))
 
-    def analyze_file(self, path: str, excerpt: Excerpt = WHOLE, mapper: Mapper = map) -> Analysis:
+    def analyze_file(
+        self,
+        path: str,
+        excerpt: Excerpt = WHOLE,
+        *,
+        mapper: Mapper = map,
+        decoder: Decoder = open_stream,
+    ) -> Analysis:
         """Analyse a file, or a part of it.
 
         Args:
             path: of the file.
             excerpt: which part.
             mapper: how several windows are computed; does not touch the answer.
+            decoder: what decodes the file; does not touch the answer.
 
         Raises:
             AudioError: the audio cannot be analysed.
         """
-        return self._concluded(path, lambda exact: self._examine_file(path, excerpt, mapper, exact))
+
+        def examine(exact: bool) -> RawAnswer:
+            with open_recording(path, excerpt, decoder) as recording:
+                return self._examine(recording, mapper, exact)
+
+        return self._concluded(path, examine)
 
     def logits(self, audio: AudioInput, sample_rate: int | None = None) -> Logits:
         """Uncalibrated logits ``(classes,)`` per task of a whole file or array.
@@ -192,10 +206,6 @@ class Model:
         values = [value for value in answer.probabilities.values() if value is not None]
         edges = self.calibration.thresholds().values()
         return any(abs(value - edge) < _DOUBT for value in values for edge in edges)
-
-    def _examine_file(self, path: str, excerpt: Excerpt, mapper: Mapper, exact: bool) -> RawAnswer:
-        with open_recording(path, excerpt) as recording:
-            return self._examine(recording, mapper, exact)
 
     def _examine_array(self, audio: Any, sample_rate: int | None, exact: bool) -> RawAnswer:
         if hasattr(audio, "read"):
