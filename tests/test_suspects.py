@@ -168,6 +168,11 @@ def test_quality_calibration_finds_how_evidence_fades_with_quality() -> None:
     assert shift[0] == pytest.approx(0.5, abs=0.15)
 
 
+def _clip(label: str) -> Item:
+    """A clip of that label; axes unknown."""
+    return Item(2, "a.wav", Path("a.wav"), "train", label, None, None, None)
+
+
 def test_calibration_on_left_out_clips_sets_which_codecs_are_unknown() -> None:
     logits, quality, labels = noisy_scores()
     net = network()
@@ -175,7 +180,8 @@ def test_calibration_on_left_out_clips_sets_which_codecs_are_unknown() -> None:
     answers = {"BIN": logits, QUALITY: np.repeat(quality, 2, axis=1)}
     answers |= {FAMILIARITY: familiar[:, None], KNOWN_FAMILY: (labels == 0)[:, None].astype(float)}
     held_out = HeldOut("", np.arange(len(labels)), {k: v[None] for k, v in answers.items()})
-    fitted = calibrate(net.quality_calibration, held_out, {"BIN": labels})
+    items = [_clip("bonafide" if label else "spoof") for label in labels]
+    fitted = calibrate(net.quality_calibration, held_out, items)
     unknown = (familiar[labels == 0] < fitted.familiar_threshold).mean()
     assert unknown == pytest.approx(0.25, abs=0.01)
     assert net.quality_calibration.slope.abs().sum() > 0.0
