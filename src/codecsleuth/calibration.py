@@ -195,6 +195,16 @@ class Calibration:
             return verdict.BONA_FIDE
         return verdict.INCONCLUSIVE
 
+    def margin(self, probabilities: Mapping[str, float]) -> float:
+        """How far the probability nearest to any threshold is from it, 0 to 1.
+
+        Args:
+            probabilities: as `probabilities` gives them, of one clip.
+        """
+        codec, vocoder = (probabilities.get(name, 0.0) for name in NEURAL)
+        edges = self.thresholds().values()
+        return min(abs(p - edge) for p in (codec, vocoder, codec + vocoder) for edge in edges)
+
     def _limited(self, log_odds: FloatArray) -> FloatArray:
         return np.asarray(np.clip(log_odds, -self.max_log_odds, self.max_log_odds))
 

@@ -84,7 +84,7 @@ def open_stream(source: Source, track: int = 1) -> Iterator[Stream]:
             if error.kind not in ("not_audio", "unsupported"):
                 raise
             stream = stack.enter_context(_ffmpeg(source, track, error))
-        _check_rate(stream.sample_rate)
+        check_rate(stream.sample_rate)
         yield stream
 
 
@@ -149,7 +149,12 @@ def _clean(message: str) -> str:
     return message.removeprefix("Error : ").strip().rstrip(".")
 
 
-def _check_rate(rate: int) -> None:
+def check_rate(rate: int) -> None:
+    """Refuse a sample rate that cannot be analysed.
+
+    Raises:
+        AudioError: it is too low or too high.
+    """
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(
             "sample_rate", f"sample rate {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be analysed"
@@ -225,7 +230,7 @@ def _opened(file: BinaryIO, otherwise: AudioError) -> Iterator[av.container.Inpu
 
     try:
         container = av.open(file, "r", metadata_errors="replace")
-    except av.FFmpegError as error:
+    except (av.FFmpegError, ValueError) as error:  # the latter, of names that are no text
         if otherwise.kind == "unsupported":
             raise AudioError("damaged", f"damaged or cut short: {_reason(error)}") from error
         raise otherwise from error
@@ -263,5 +268,5 @@ def _read_ffmpeg(container: av.container.InputContainer, track: Any) -> Iterator
         raise AudioError("truncated", f"damaged or cut short: {_reason(error)}") from error
 
 
-def _reason(error: av.FFmpegError) -> str:
-    return str(error.strerror or type(error).__name__).rstrip(".")
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or type(error).__name__).rstrip(".")

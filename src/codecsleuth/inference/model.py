@@ -26,6 +26,7 @@ from codecsleuth.audio.recording import (
     array_recording,
     open_recording,
 )
+from codecsleuth.audio.source import Source, open_source
 from codecsleuth.audio.windows import WINDOW_SAMPLES, Window
 from codecsleuth.calibration import UNFITTED, Calibration, bin_from_axes
 from codecsleuth.errors import AudioError, WeightsError
@@ -167,7 +168,12 @@ class Model:
         Raises:
             AudioError: the audio cannot be analysed.
         """
-        return self._concluded(path, lambda exact: self._examine_file(path, excerpt, mapper, exact))
+        # Opened once, however often it is computed: what is piped in cannot be read again, and a
+        # file may be another one by then.
+        with open_source(path) as source:
+            return self._concluded(
+                path, lambda exact: self._examine_source(source, excerpt, mapper, exact)
+            )
 
     def logits(self, audio: AudioInput, sample_rate: int | None = None) -> Logits:
         """Uncalibrated logits ``(classes,)`` per task of a whole file or array.
@@ -185,17 +191,16 @@ class Model:
 
     def _too_close(self, answer: Analysis) -> bool:
         """Whether a rounded probability is near a threshold, so that rounding could decide."""
-        values = [value for value in answer.probabilities.values() if value is not None]
-        edges = self.calibration.thresholds().values()
-        return any(abs(value - edge) < _DOUBT for value in values for edge in edges)
+        known = {name: p for name, p in answer.probabilities.items() if p is not None}
+        return self.calibration.margin(known) < _DOUBT
 
-    def _examine_file(self, path: str, excerpt: Excerpt, mapper: Mapper, exact: bool) -> RawAnswer:
-        with open_recording(path, excerpt) as recording:
+    def _examine_source(
+        self, source: Source, excerpt: Excerpt, mapper: Mapper, exact: bool
+    ) -> RawAnswer:
+        with open_recording(source, excerpt) as recording:
             return self._examine(recording, mapper, exact)
 
     def _examine_array(self, audio: Any, sample_rate: int | None, exact: bool) -> RawAnswer:
-        if hasattr(audio, "read"):
-            raise AudioError("array", "a file object: give its path, or its samples as an array")
         return self._examine(array_recording(audio, sample_rate), map, exact)
 
     def _examine(self, recording: Recording, mapper: Mapper, exact: bool) -> RawAnswer:
