@@ -17,6 +17,7 @@ from codecsleuth.calibration import (
     UNKNOWN,
     VOCODER,
     Calibration,
+    bin_from_axes,
     familiarity,
 )
 from codecsleuth.findings import Finding, finding
@@ -90,13 +91,14 @@ def conclude(
             if axis in logits
         }
     )
-    neural = calibration.neural_log_odds(logits["BIN"])
+    detection = _detection(logits)
+    neural = calibration.neural_log_odds(detection)
     return Analysis(
         path=path,
         evidence=raw.evidence,
         verdict=calibration.verdict(probabilities),
         probabilities=_named(probabilities),
-        log10_lr=float(calibration.log_odds(logits["BIN"])) / LN10,
+        log10_lr=float(calibration.log_odds(detection)) / LN10,
         log10_lr_neural=None if neural is None else float(neural) / LN10,
         log10_lr_limit=calibration.max_log_odds / LN10,
         taxonomy=taxonomy,
@@ -111,8 +113,15 @@ def conclude(
 
 
 def _probabilities(logits: Logits, calibration: Calibration) -> dict[str, float]:
-    found = calibration.probabilities(logits["BIN"])
-    return {name: float(value) for name, value in found.items()}
+    values = calibration.probabilities(_detection(logits))
+    return {name: float(value) for name, value in values.items()}
+
+
+def _detection(logits: Logits) -> FloatArray:
+    """Logits of ``BIN``; of a model that has none, what its axes say of it."""
+    if "BIN" in logits:
+        return logits["BIN"]
+    return bin_from_axes({axis: logits[axis] for axis in AXES if axis in logits})
 
 
 def _named(probabilities: Mapping[str, float]) -> Record[float | None]:
