@@ -122,18 +122,6 @@ def test_callers_own_threads_get_the_same_bits(model):
     assert np.array_equal(alone, at_once)
 
 
-def test_samples_in_memory_get_the_answer_of_the_file(model, clip):
-    path = clip("a.wav", 6, subtype="FLOAT")
-    samples, rate = soundfile.read(path, dtype="float32")
-    of_file, of_array = model.analyze(path), model.analyze(samples, rate)
-    assert of_array.codec_probability == of_file.codec_probability
-    assert of_array.taxonomy == of_file.taxonomy
-    with pytest.raises(AudioError, match="sample rate"):
-        model.analyze(samples)
-    with pytest.raises(AudioError, match="sample rate"):
-        model.analyze(path, 16_000)
-
-
 def test_a_copy_in_another_container_gets_the_same_answer(model, clip):
     wav = clip("a.wav", 7)
     flac = wav.with_suffix(".flac")

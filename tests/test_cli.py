@@ -329,12 +329,15 @@ def on_terminal(arguments: list[str], **environment: str) -> str:
     return received.decode("utf-8")
 
 
-def test_progress_shows_only_on_a_terminal_and_for_more_than_one_file(weights_path, clip):
+def test_progress_shows_only_on_a_terminal_and_for_more_than_one_file(weights_path, clip, tmp_path):
     one, two = str(clip("1.wav", 1)), str(clip("2.wav", 1))
     words = ["analyze", "--model", str(weights_path)]
-    assert "Analysing" in on_terminal([*words, one, two])
-    assert "Analysing" not in on_terminal([*words, one])
-    assert "\x1b" not in on_terminal([*words, one, two], TERM="dumb")
+    assert "Analysing" in on_terminal([*words, one, two, "--sort", "evidence"])
+    assert "Analysing" in on_terminal([*words, one, two, "--json", "-o", str(tmp_path / "a.json")])
+    assert "Analysing" not in on_terminal([*words, one, "--sort", "evidence"])
+    # A bar and lines that are printed as they come would run into each other.
+    assert "Analysing" not in on_terminal([*words, one, two, "--json"])
+    assert "\x1b" not in on_terminal([*words, one, two, "--sort", "evidence"], TERM="dumb")
     assert start(*words, one, two).stderr == ""
 
 
@@ -342,6 +345,7 @@ def test_a_name_cannot_play_with_the_terminal_through_progress_and_notes(weights
     name = "a\x1b]0;owned\x07[red]b[/red].wav"
     missing = name.replace("b", "c")
     words = ["analyze", "--model", str(weights_path), str(clip(name, 1)), missing]
+    words += ["--sort", "evidence"]
     seen = on_terminal(words)
     assert "\x1b]0;owned" not in seen and "\x07" not in seen
     assert "[red]c[/red].wav: no such file" in seen and "[red]b[/red].wav" in seen

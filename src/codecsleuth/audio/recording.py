@@ -206,6 +206,8 @@ def array_recording(samples: ArrayLike, sample_rate: float | None) -> Recording:
     Raises:
         AudioError: the shape, type or rate is not one of audio.
     """
+    if hasattr(samples, "read"):
+        raise AudioError("array", "a file object: give its path, or its samples as an array")
     rate = _whole_rate(sample_rate)
     block = _as_block(samples)
     stream = Stream(iter([block]), rate, block.shape[1], "array", "float32", "none")
@@ -227,8 +229,6 @@ def _whole_rate(sample_rate: Any) -> int:
 
 def _as_block(samples: Any) -> Samples:
     """Samples as ``(frames, channels)`` float32."""
-    if hasattr(samples, "read"):
-        raise AudioError("array", "a file object: give its path, or its samples as an array")
     values = _as_array(samples)
     if values.ndim not in (1, 2):
         raise AudioError("array", "samples must be (frames,) or (frames, channels)")
@@ -246,7 +246,8 @@ def _as_block(samples: Any) -> Samples:
             "array",
             f"samples of type {values.dtype}: give floats scaled to -1..1, int16 or int32",
         )
-    return np.ascontiguousarray(values.reshape(len(values), -1), dtype=np.float32)
+    columns = values[:, None] if values.ndim == 1 else values
+    return np.ascontiguousarray(columns, dtype=np.float32)
 
 
 def _as_array(samples: Any) -> NDArray[Any]:

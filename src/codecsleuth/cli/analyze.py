@@ -255,7 +255,7 @@ def _with_progress(
     from codecsleuth.inference.answer import FileError
 
     # Lines that stream onto the same terminal would run into the bar.
-    streaming = target.path is None and request.form != "json" and sys.stdout.isatty()
+    streaming = target.path is None and not request.sort and sys.stdout.isatty()
     with counting("Analysing", total, shown=total > 1 and not streaming) as advance:
         for result in results:
             if isinstance(result, FileError):

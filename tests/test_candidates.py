@@ -13,7 +13,8 @@ from codecsleuth.audio.recording import Evidence
 from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
-from codecsleuth.inference.model import Analysis, RawAnswer, WindowLogits, conclude
+from codecsleuth.inference.answer import Analysis
+from codecsleuth.inference.conclude import RawAnswer, WindowLogits, conclude
 from codecsleuth.models.compact import CompactConfig, CompactNet
 from codecsleuth.taxonomy import CLASSES, FAMILY, family_class
 from codecsleuth.training.compact.trainer import family_indices, rarity
@@ -22,7 +23,7 @@ from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
 from conftest import speech_like
 
 FAMILIES = ("DAC", "Mimi", "WavTokenizer")
-FACTS = Evidence("ab" * 32, 128_044, "WAV PCM_16", 16_000, 1, 4.0)
+FACTS = Evidence("ab" * 32, 128_044, "WAV", "PCM_16", 16_000, 1, 4.0, None, "libsndfile")
 STRICT = Calibration(familiar_threshold=0.5, sure_threshold=0.9)
 
 
@@ -32,7 +33,7 @@ def answer(family: list[float], vq: list[float]) -> Analysis:
         "VQ": np.array([0.0, *vq]),
         FAMILY: np.array(family),
     }
-    raw = RawAnswer(FACTS, (WindowLogits(0.0, 4.0, logits),), ())
+    raw = RawAnswer(FACTS, (WindowLogits(0.0, 4.0, 1.0, logits),), ())
     return conclude("a.wav", raw, STRICT, FAMILIES)
 
 
@@ -61,6 +62,7 @@ def test_a_strange_codec_is_unknown_unless_its_class_is_clear() -> None:
 
 def test_the_classes_of_an_unknown_are_still_told() -> None:
     axis = answer([0.1, 0.0, 0.0], [1.0, 0.0, 0.0]).taxonomy["vq"]
+    assert (axis.label, axis.likeliest) == ("unknown", "MVQ")
     assert axis.probability == axis.probabilities["MVQ"] > axis.probabilities["SQ"]
 
 
@@ -191,7 +193,9 @@ def test_thresholds_allow_for_augmented_clips() -> None:
     both = np.tile(labels, 2)
     plain = np.arange(8000) < 4000
     fitted = fit_calibration({"BIN": logits}, {"BIN": both}, as_it_is=plain)
-    verdicts = np.array([fitted.verdict(float(p)) for p in sigmoid(fitted.log_odds(logits))])
+    verdicts = np.array(
+        [fitted.verdict({"codec": float(p)}) for p in sigmoid(fitted.log_odds(logits))]
+    )
     false_alarms = (verdicts == "codec") & (both == 1)
     assert false_alarms[plain].sum() / 2000 <= 0.021
     assert false_alarms[~plain].sum() / 2000 <= 0.033
