@@ -14,10 +14,10 @@ import soundfile
 import torch
 from torch import nn
 
+from codecsleuth import Analysis, analyze_files
 from codecsleuth.audio.windows import SAMPLE_RATE, WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
-from codecsleuth import Analysis, analyze_files
-from codecsleuth.errors import AudioError, UsageError, WeightsError
+from codecsleuth.errors import UsageError, WeightsError
 from codecsleuth.inference.aggregate import aggregate, midmean
 from codecsleuth.inference.compute import one_thread
 from codecsleuth.inference.engine.local import LocalEngine

@@ -116,7 +116,7 @@ FLOATS = SOUND / np.float32(32768)
         torch.from_numpy(FLOATS.copy()),
         torch.from_numpy(FLOATS.copy()).requires_grad_(),
     ],
-    ids="int16 int32 float64 list column stereo strided tensor trained".split(),
+    ids=["int16", "int32", "float64", "list", "column", "stereo", "strided", "tensor", "trained"],
 )
 def test_samples_of_every_usual_kind_get_the_same_answer(model, samples):
     answer = model.analyze(samples, RATE)

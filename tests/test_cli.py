@@ -92,7 +92,7 @@ def test_a_shell_can_complete_commands(shell):
     environment |= {"COMP_WORDS": "codecsleuth ana", "_TYPER_COMPLETE_ARGS": "codecsleuth ana"}
     environment["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
     done = start(env={**os.environ, **environment})
-    assert done.stdout.split()[0].strip('"\'').startswith(("analyze", "_arguments"))
+    assert done.stdout.split()[0].strip("\"'").startswith(("analyze", "_arguments"))
     assert "analyze" in done.stdout
     assert "--show-completion" in start("--help").stdout
 

@@ -60,7 +60,7 @@ def test_standard_input_gives_the_answer_of_the_file(analyze, clip, weights_path
 def replace(path: Path) -> None:
     other = path.with_name("other")
     other.write_bytes(bytes(path.stat().st_size))
-    os.replace(other, path)
+    other.replace(path)
 
 
 def append(path: Path) -> None:

@@ -149,9 +149,7 @@ def test_a_video_without_sound_is_one_line(analyze, tmp_path):
         ("a.avi", "libmp3lame", {}),
     ],
 )
-def test_a_file_cut_short_is_one_line_and_no_answer(
-    analyze, tmp_path, name, codec, options, share
-):
+def test_a_file_cut_short_is_one_line_and_no_answer(analyze, tmp_path, name, codec, options, share):
     path = encode(tmp_path / name, codec, options=options)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])

@@ -104,7 +104,9 @@ def test_the_schema_knows_the_verdicts_and_every_kind_of_error():
     assert list(SCHEMA["$defs"]["summary"]["properties"]["verdicts"]["properties"]) == names
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "src/codecsleuth").rglob("*.py"))
     raised = set(re.findall(r'AudioError\(\s*"(\w+)"', sources)) - {"array", "cancelled"}
-    assert raised < set(SCHEMA["$defs"]["error"]["properties"]["error"]["properties"]["kind"]["enum"])
+    assert raised < set(
+        SCHEMA["$defs"]["error"]["properties"]["error"]["properties"]["kind"]["enum"]
+    )
 
 
 def rows_of(results: Sequence[Result]) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
@@ -75,6 +75,7 @@ def open_stream(source: Source, track: int = 1) -> Iterator[Stream]:
     Raises:
         AudioError: it holds no audio that can be decoded, or its header is wrong.
     """
+    findings = check_complete(source.descriptor, source.bytes)
     with ExitStack() as stack:
         try:
             stream = stack.enter_context(_libsndfile(source))
@@ -85,7 +86,7 @@ def open_stream(source: Source, track: int = 1) -> Iterator[Stream]:
                 raise
             stream = stack.enter_context(_ffmpeg(source, track, error))
         check_rate(stream.sample_rate)
-        yield stream
+        yield replace(stream, findings=(*findings, *stream.findings))
 
 
 @contextmanager
@@ -93,7 +94,6 @@ def _libsndfile(source: Source) -> Iterator[Stream]:
     import soundfile
 
     descriptor = source.descriptor
-    findings = check_complete(descriptor, source.bytes)
     bytes_missing = mp3_surplus(descriptor, source.bytes) < 0
     os.lseek(descriptor, 0, os.SEEK_SET)
     with _soundfile(descriptor) as file:
@@ -106,7 +106,6 @@ def _libsndfile(source: Source) -> Iterator[Stream]:
             coding=file.subtype,
             decoder=f"libsndfile {soundfile.__libsndfile_version__.removeprefix('libsndfile-')}",
             declared_frames=declared,
-            findings=tuple(findings),
         )
 
 
