@@ -80,6 +80,12 @@ def test_wrong_usage_is_status_2_and_one_line(arguments, capsys):
     assert err.count("\n") == 1
 
 
+def test_batch_of_a_file_is_wrong_usage(analyze, clip):
+    outcome = analyze("--batch", clip("a.wav", 1))
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "not a folder" in outcome.err
+
+
 def test_help_has_examples_and_short_flags():
     text = start("analyze", "--help").stdout
     assert "\n    codecsleuth analyze suspicious.wav\n" in text

@@ -28,6 +28,7 @@ def encode(
     video: bool = False,
     container: str | None = None,
     options: dict[str, str] | None = None,
+    sound: np.ndarray | None = None,
 ) -> Path:
     """Write synthetic speech by FFmpeg; the second track is another voice."""
     with av.open(str(path), "w", format=container, options=options or {}) as file:
@@ -39,8 +40,8 @@ def encode(
         if picture is not None:
             write_video(file, picture)
         for number, stream in enumerate(streams):
-            sound = speech_like(SECONDS, rate, seed=number)
-            frame = av.AudioFrame.from_ndarray(sound[None], format="flt", layout="mono")
+            samples = speech_like(SECONDS, rate, seed=number) if sound is None else sound
+            frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
             resampler = av.AudioResampler(
                 format=stream.codec_context.format, layout="mono", rate=rate
@@ -87,6 +88,9 @@ FORMATS = {
     "a.ac3": ("ac3", "ac3", "ac3", {}),
     "a.aac": ("aac", "aac", "aac", {"container": "adts"}),
     "a.amr": ("libopencore_amrnb", "amr", "amrnb", {"rate": 8_000}),
+    "a.ts": ("aac", "mpegts", "aac", {}),
+    "wma in a.wav": ("wmav2", "wav", "wmav2", {"rate": 44_100, "container": "wav"}),
+    "flac in a.ogg": ("flac", "ogg", "flac", {"container": "ogg"}),
     "a.3gp": ("libopencore_amrnb", "3gp", "amrnb", {"rate": 8_000}),
 }
 
@@ -107,6 +111,21 @@ def test_recordings_of_phones_messengers_and_video_are_analysed(analyze, tmp_pat
     assert evidence["duration_s"] == pytest.approx(SECONDS, abs=0.2)
     assert "several_tracks" not in [finding["kind"] for finding in result["findings"]]
     assert analyze(path.parent, "--json").result == result
+
+
+def test_a_length_that_is_only_estimated_is_not_held_against_the_file(analyze, tmp_path):
+    """Quiet at first: by the bit rate of the beginning there would be far more to come."""
+    sound = np.random.default_rng(0).standard_normal(960_000).astype(np.float32) / 5
+    sound[:480_000] *= 1e-6
+    path = encode(tmp_path / "a.aac", "aac", container="adts", sound=sound)
+    assert analyze(path, "--json").result["evidence"]["duration_s"] == pytest.approx(20, abs=0.1)
+
+
+def test_mp3_in_a_wav_file_is_read_whole(analyze, tmp_path):
+    path = encode(tmp_path / "a.wav", "libmp3lame", rate=44_100, container="wav")
+    evidence = analyze(path, "--json").result["evidence"]
+    assert (evidence["container"], evidence["coding"]) == ("WAV", "MPEG_LAYER_III")
+    assert evidence["duration_s"] == pytest.approx(SECONDS, abs=0.1)
 
 
 def test_what_is_decoded_is_the_sound_that_was_stored(tmp_path):

@@ -39,6 +39,10 @@ _FFMPEG_FORMATS: Final = frozenset(
 )
 
 
+#: Of them, those whose header states the length.
+_STATE_LENGTH: Final = frozenset({"mov", "asf", "avi", "wav", "caf", "w64", "aiff", "flac", "wv"})
+
+
 @dataclass(frozen=True)
 class Stream:
     """An opened recording, on its way out of the decoder.
@@ -82,7 +86,7 @@ def open_stream(source: Source, track: int = 1) -> Iterator[Stream]:
             if track != 1:
                 raise AudioError("track", f"no audio track {track}; there is 1")
         except AudioError as error:
-            if error.kind not in ("not_audio", "unsupported"):
+            if error.kind not in ("not_audio", "unsupported", "damaged"):
                 raise
             stream = stack.enter_context(_ffmpeg(source, track, error))
         check_rate(stream.sample_rate)
@@ -161,10 +165,10 @@ def check_rate(rate: int) -> None:
 
 
 def _declared_frames(file: soundfile.SoundFile, bytes_missing: bool) -> int | None:
-    # The length of an MP3 may be the decoder's guess, and a header's may be wrong: only where bytes
+    # The length of MP3 may be the decoder's guess, and a header's may be wrong: only where bytes
     # are missing too is it believed. A streamed FLAC states none, which libsndfile turns into a
     # number beyond any file.
-    if file.format == "MP3" and not bytes_missing:
+    if file.subtype.startswith("MPEG") and not bytes_missing:
         return None
     return int(file.frames) if file.frames < 1 << 48 else None
 
@@ -197,6 +201,9 @@ def _ffmpeg(source: Source, track: int, otherwise: AudioError) -> Iterator[Strea
         tracks = container.streams.audio
         chosen = _chosen(tracks, track)
         context = chosen.codec_context
+        # A header that libsndfile finds damaged may only be of a coding that it does not know.
+        if otherwise.kind == "damaged" and context.name.startswith("pcm_"):
+            raise otherwise
         yield Stream(
             blocks=_read_ffmpeg(container, chosen),
             sample_rate=context.sample_rate,
@@ -204,7 +211,7 @@ def _ffmpeg(source: Source, track: int, otherwise: AudioError) -> Iterator[Strea
             container=container.format.name,
             coding=context.name,
             decoder=f"FFmpeg {av.ffmpeg_version_info} (PyAV {av.__version__})",
-            declared_frames=_stated_frames(chosen),
+            declared_frames=_stated_frames(container, chosen),
             findings=_tracks_finding(len(tracks), track),
         )
 
@@ -243,9 +250,13 @@ def _tracks_finding(tracks: int, track: int) -> tuple[Finding, ...]:
     return (finding("several_tracks", tracks=tracks, track=track),) if tracks > 1 else ()
 
 
-def _stated_frames(track: Any) -> int | None:
-    """Frames by the container's duration, less what padding and rounding explain."""
-    if track.duration is None or track.time_base is None:
+def _stated_frames(container: Any, track: Any) -> int | None:
+    """Frames by the container's duration, less what padding and rounding explain.
+
+    None where FFmpeg estimates the duration from the bit rate of the beginning.
+    """
+    stated = _STATE_LENGTH & set(container.format.name.split(","))
+    if not stated or track.duration is None or track.time_base is None:
         return None
     seconds = float(track.duration * track.time_base)
     return int((seconds * (1 - _SLACK_SHARE) - _SLACK_S) * track.codec_context.sample_rate)
