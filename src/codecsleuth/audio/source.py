@@ -80,8 +80,11 @@ def open_source(path: str | Path) -> Iterator[Source]:
 def _source(original: int, *, streamed: bool) -> Source:
     if streamed or os.fstat(original).st_size <= COPIED_BYTES:
         copy = _memory() if not streamed and hasattr(os, "memfd_create") else _temporary()
-        digest, size = _hash(original, copy)
-        source = Source(copy, digest, size, copied=True)
+        try:
+            source = Source(copy, *_hash(original, copy), copied=True)
+        except OSError:
+            os.close(copy)
+            raise
     else:
         source = Source(os.dup(original), *_hash(original), copied=False)
     if source.bytes == 0:

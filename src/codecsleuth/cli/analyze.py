@@ -113,7 +113,7 @@ def analyze(
         ),
     ] = None,
 ) -> None:
-    r"""Say of speech recordings whether they passed through a neural codec, and of which kind.
+    """Say of speech recordings whether they passed through a neural codec, and of which kind.
 
     Exit status: 0 all analysed; 1 some input could not be; 2 wrong usage; 3 by --fail-on.
 
@@ -125,7 +125,7 @@ def analyze(
       codecsleuth analyze --batch folder/ --json -o answers.json
       codecsleuth analyze *.m4a --report page.html
       ffmpeg -i talk.mkv -f wav - | codecsleuth analyze -
-    """
+    """  # noqa: D301 - the backspace keeps lines as they are
     from codecsleuth.cli.output import Output, quiet_libraries, refuse_same_file
 
     request = Request(
@@ -255,7 +255,7 @@ def _with_progress(
     from codecsleuth.inference.answer import FileError
 
     # Lines that stream onto the same terminal would run into the bar.
-    streaming = target.path is None and request.form != "json" and sys.stdout.isatty()
+    streaming = target.path is None and not request.sort and sys.stdout.isatty()
     with counting("Analysing", total, shown=total > 1 and not streaming) as advance:
         for result in results:
             if isinstance(result, FileError):

@@ -138,7 +138,9 @@ def refuse_inputs(inputs: Iterable[str | Path], *outputs: Output | None) -> None
 def _identity(path: str | Path) -> object:
     """What two names of one file have in common; the resolved path where nothing is."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - Path takes "" for "."
+        piped = str(path) == "-" and sys.stdin is not None
+        # A file that the shell opened has no name here; Path takes "" for ".".
+        found = os.fstat(sys.stdin.fileno()) if piped else os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
         return os.path.realpath(path) if "\0" not in str(path) else str(path)
     return found.st_dev, found.st_ino

@@ -40,9 +40,9 @@ _UNKNOWN_NOTE: Final = (
 )
 _BRACKETS_NOTE: Final = "( ) the codec's kind if there were one; the verdict does not say so."
 _SHORT_CLASSES: Final = {
-    "Semantic distillation": "Semantic d.",
-    "Disentanglement": "Disentangl.",
-    "Frequency": "Freq.",
+    "Semantic distillation": "Semantic",
+    "Disentanglement": "Disent.",
+    "Frequency": "Freq",
     UNKNOWN: "?",
 }
 #: Title and cells of each column beside the file's name.
@@ -50,9 +50,9 @@ _COLUMNS: Final = (
     ("Verdict", 16),
     ("log10 LR", 8),
     ("Codec", 5),
-    ("VQ", 9),
-    ("AUX", 17),
-    ("DEC", 11),
+    ("VQ", 11),
+    ("AUX", 16),
+    ("DEC", 12),
 )
 _GAP: Final = 2
 

@@ -96,7 +96,7 @@ class Clips:
                 )
                 if len(names):
                     weights[chosen] = share / 2 / len(names) / counts[place]
-        return weights * len(weights) / max(weights.sum(), 1e-12)
+        return np.asarray(weights * len(weights) / max(weights.sum(), 1e-12))
 
 
 def fit_detection(clips: Clips, calibration: Calibration) -> Calibration:

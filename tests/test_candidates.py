@@ -12,7 +12,8 @@ from codecsleuth.audio.recording import Evidence
 from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
-from codecsleuth.inference.model import Analysis, RawAnswer, WindowLogits, conclude
+from codecsleuth.inference.answer import Analysis
+from codecsleuth.inference.conclude import RawAnswer, WindowLogits, conclude
 from codecsleuth.models.compact import CompactConfig, CompactNet
 from codecsleuth.taxonomy import CLASSES, FAMILY, family_class
 from codecsleuth.training.compact.labels import family_indices, rarity
@@ -22,7 +23,7 @@ from conftest import speech_like
 from test_calibration import verdicts_of
 
 FAMILIES = ("DAC", "Mimi", "WavTokenizer")
-FACTS = Evidence("ab" * 32, 128_044, "WAV PCM_16", 16_000, 1, 4.0)
+FACTS = Evidence("ab" * 32, 128_044, "WAV", "PCM_16", 16_000, 1, 4.0, None, "libsndfile")
 STRICT = Calibration(familiar_threshold=0.5, sure_threshold=0.9)
 
 
@@ -32,7 +33,7 @@ def answer(family: list[float], vq: list[float]) -> Analysis:
         "VQ": np.array([0.0, *vq]),
         FAMILY: np.array(family),
     }
-    raw = RawAnswer(FACTS, (WindowLogits(0.0, 4.0, logits),), ())
+    raw = RawAnswer(FACTS, (WindowLogits(0.0, 4.0, 1.0, logits),), ())
     return conclude("a.wav", raw, STRICT, FAMILIES)
 
 
@@ -61,6 +62,7 @@ def test_an_unknown_codec_has_no_class_unless_its_class_is_clear() -> None:
 
 def test_the_classes_of_an_unknown_codec_are_still_given() -> None:
     axis = answer([0.1, 0.0, 0.0], [1.0, 0.0, 0.0]).taxonomy["vq"]
+    assert (axis.label, axis.likeliest) == ("unknown", "MVQ")
     assert axis.probability == axis.probabilities["MVQ"] > axis.probabilities["SQ"]
 
 
