@@ -169,7 +169,10 @@ class Model:
         Raises:
             AudioError: the audio cannot be analysed.
         """
-        return self._concluded(path, lambda exact: self._examine_file(path, excerpt, mapper, exact))
+        found = self._concluded(
+            path, lambda exact: self._examine_file(path, excerpt, mapper, exact)
+        )
+        return replace(found, excerpt=excerpt)
 
     def logits(self, audio: AudioInput, sample_rate: int | None = None) -> Logits:
         """Uncalibrated logits ``(classes,)`` per task of a whole file or array.
