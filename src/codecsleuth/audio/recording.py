@@ -31,6 +31,7 @@ from codecsleuth.findings import Finding
 
 Take = Callable[[Window], None]
 
+
 @dataclass(frozen=True)
 class Excerpt:
     """Which part of a recording is meant.

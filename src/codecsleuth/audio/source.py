@@ -148,7 +148,8 @@ def _file_system(url: str) -> tuple[Any, str]:
     try:
         import fsspec
 
-        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+        system, path = fsspec.core.url_to_fs(url)
+        return system, str(path)
     except ImportError as error:
         advice = f"{protocol}:// needs an extra: pip install 'codecsleuth[cloud]'"
         raise AudioError("not_installed", advice) from error
