@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,11 +26,10 @@ from codecsleuth.audio.meters import (
 from codecsleuth.audio.source import Source, open_source
 from codecsleuth.audio.speech import SpeechMeter, seconds_of
 from codecsleuth.audio.windows import SAMPLE_RATE, Window, cut_windows, resample
-from codecsleuth.errors import AudioError
+from codecsleuth.errors import AudioError, UsageError
 from codecsleuth.findings import Finding
 
 Take = Callable[[Window], None]
-MIX: Final = "mix"
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,41 @@ class Excerpt:
         end_s: where it ends; None for the recording's end.
         channel: number of a channel, from 1; None for the mean of all.
         track: number of the audio track, from 1.
+
+    Raises:
+        UsageError: there can be no such part in any recording.
     """
 
     start_s: float = 0.0
     end_s: float | None = None
     channel: int | None = None
     track: int = 1
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start_s) and self.start_s >= 0):
+            raise UsageError(f"start at {self.start_s:g} s: give 0 or more seconds")
+        if self.end_s is not None and not (math.isfinite(self.end_s) and self.end_s > self.start_s):
+            raise UsageError(
+                f"end at {self.end_s:g} s: give more seconds than the start, {self.start_s:g} s"
+            )
+        if self.channel is not None and self.channel < 1:
+            raise UsageError(f"channel {self.channel}: channels are counted from 1")
+        if self.track < 1:
+            raise UsageError(f"track {self.track}: tracks are counted from 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any] | None) -> Self:
+        """What `to_dict` gave; the whole recording for None.
+
+        Raises:
+            TypeError: there are other keys in it, or values of other types.
+            UsageError: there can be no such part in any recording.
+        """
+        return cls(**(values or {}))
 
 
 WHOLE: Final = Excerpt()

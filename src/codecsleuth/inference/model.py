@@ -189,7 +189,7 @@ class Model:
                 with open_recording(source, excerpt, decoder) as recording:
                     return self._examine(recording, mapper, exact)
 
-            return self._concluded(path, examine)
+            return replace(self._concluded(path, examine), excerpt=excerpt)
 
     def logits(self, audio: AudioInput, sample_rate: int | None = None) -> Logits:
         """Uncalibrated logits ``(classes,)`` per task of a whole file or array.

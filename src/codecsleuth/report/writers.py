@@ -30,6 +30,7 @@ CSV_COLUMNS: Final = (
     *("aux", "aux_likeliest", "aux_probability"),
     *("dec", "dec_likeliest", "dec_probability"),
     *("familiarity", "candidates", "passages", "findings"),
+    *("start_s", "end_s", "channel", "track"),
     *("duration_s", "speech_s", "sample_rate", "channels", "container", "coding", "decoder"),
     *("bytes", "sha256", "error_kind", "error_message"),
     *RUN_COLUMNS,
@@ -127,11 +128,10 @@ class CsvWriter:
 
 def _csv_values(result: Result) -> dict[str, Any]:
     entry = result.to_dict()
+    entry |= entry["evidence"] | entry.get("excerpt", {})
     if isinstance(result, FileError):
-        error = {f"error_{name}": value for name, value in entry["error"].items()}
-        return {**entry["evidence"], "path": entry["path"], "status": entry["status"], **error}
+        return entry | {f"error_{name}": value for name, value in entry["error"].items()}
     return {
-        **entry["evidence"],
         **entry,
         **{f"{name}_probability": p for name, p in entry["probabilities"].items()},
         **_axis_values(entry["taxonomy"]),
