@@ -21,7 +21,7 @@ from codecsleuth.report.words import (
     ratio,
     support,
 )
-from codecsleuth.verdict import OUTCOMES
+from codecsleuth.verdict import OUTCOMES, by_name
 
 #: What each class of an axis means, for somebody who has not read the paper.
 CLASS_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -48,7 +48,7 @@ _HEIGHT: Final = 90.0
 
 @dataclass(frozen=True)
 class Bar:
-    """A piece of the timeline, one segment or several.
+    """A piece of the timeline, one window or several.
 
     Attributes:
         x: left edge in the drawing.
@@ -107,7 +107,6 @@ def analysis_page(content: Mapping[str, Any]) -> str:
         settings=settings,
         summary=content["summary"],
         files=[_file(result, settings) for result in content["results"]],
-        verdicts=OUTCOMES,
         verdict_words={one.name: one.words for one in OUTCOMES},
         disclaimer=DISCLAIMER,
         limit=SCALE_LIMIT,
@@ -123,6 +122,7 @@ def _file(result: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
     return {
         "result": result,
         "look": result["verdict"],
+        "states_codec": by_name(result["verdict"]).states_codec,
         "ratio": ratio(log10_lr),
         "support": support(log10_lr),
         "meaning": _meaning(log10_lr),

@@ -61,6 +61,8 @@ def score_one(
             raise given.problem
         return model.analyze_file(given.path, given.excerpt, mapper=mapper, decoder=decoder)
     except AudioError as error:
-        return FileError(given.path, error.kind, str(error), Record(error.evidence or {}))
+        known = Record(error.evidence or {})
+        return FileError(given.path, error.kind, str(error), known, given.excerpt)
     except Exception as error:  # one file's surprise must not cost the other files' answers
-        return FileError(given.path, "internal", f"unexpected {type(error).__name__}: {error}")
+        message = f"unexpected {type(error).__name__}: {error}"
+        return FileError(given.path, "internal", message, excerpt=given.excerpt)
