@@ -11,7 +11,9 @@ import pytest
 from codecsleuth.cli import COMMANDS
 from conftest import ROOT
 
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("weights/*.md"))]
+PAGES = sorted(page for folder in (".", "docs", "weights") for page in ROOT.glob(f"{folder}/*.md"))
+#: A block of Python, and what it prints.
+EXAMPLE = re.compile(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def test_the_command_line_reference_is_the_commands_own_help() -> None:
@@ -36,3 +38,15 @@ def test_options_in_the_documents_exist(page: Path) -> None:
         assert command in COMMANDS
         for option in re.findall(r"(--[a-z-]+)", line):
             assert option in reference, option
+
+
+def test_the_examples_of_the_library_print_what_the_page_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    examples, names = EXAMPLE.findall(text), {}
+    monkeypatch.chdir(ROOT)
+    assert len(examples) == text.count("```python")
+    for code, printed in examples:
+        exec(code, names)
+        assert capsys.readouterr().out == printed, code
