@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from codecsleuth.cli import COMMANDS
+from codecsleuth.storage import sha256_of
 from conftest import ROOT
 
 PAGES = sorted(page for folder in (".", "docs", "weights") for page in ROOT.glob(f"{folder}/*.md"))
@@ -50,3 +51,8 @@ def test_the_examples_of_the_library_print_what_the_page_says(
     for code, printed in examples:
         exec(code, names)
         assert capsys.readouterr().out == printed, code
+
+
+def test_the_readme_states_the_hash_of_the_embedded_weights() -> None:
+    weights = ROOT / "weights" / "compact.safetensors"
+    assert sha256_of(weights) in (ROOT / "README.md").read_text(encoding="utf-8")
