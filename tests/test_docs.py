@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from codecsleuth.cli import COMMANDS
+from codecsleuth.cli import COMMANDS, run
 from codecsleuth.storage import sha256_of
 from conftest import ROOT
 
@@ -56,3 +56,20 @@ def test_the_examples_of_the_library_print_what_the_page_says(
 def test_the_readme_states_the_hash_of_the_embedded_weights() -> None:
     weights = ROOT / "weights" / "compact.safetensors"
     assert sha256_of(weights) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_output_in_the_readme_is_the_tools_own(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "100")
+    command, *shown = _first_block((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert run(command.removeprefix("$ codecsleuth ").split()) == 0
+    printed = capsysbinary.readouterr().out.decode("utf-8")
+    # The version of the decoder is that of the machine.
+    lines = [line.rstrip() for line in printed.strip().splitlines() if "decoded by" not in line]
+    assert lines == [line for line in shown if "decoded by" not in line]
+
+
+def _first_block(text: str) -> list[str]:
+    return text.split("\n```\n")[1].splitlines()
