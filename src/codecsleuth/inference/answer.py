@@ -8,7 +8,7 @@ from typing import Any, Final, Self, TypeVar
 
 from codecsleuth.arrays import FloatArray
 from codecsleuth.audio.recording import WHOLE, Evidence, Excerpt
-from codecsleuth.findings import Finding
+from codecsleuth.findings import Finding, Severity
 from codecsleuth.text import valid_unicode
 
 _PROBABILITY_DIGITS: Final = 6
@@ -195,6 +195,12 @@ class Analysis:
     findings: tuple[Finding, ...]
     raw: Logits = field(compare=False, repr=False)
     excerpt: Excerpt = WHOLE
+
+    @property
+    def decisive(self) -> Finding | None:
+        """The finding that lets no verdict be given, whatever the figures are; None if none does."""
+        found = (one for one in self.findings if one.severity == Severity.decisive)
+        return next(found, None)
 
     @property
     def codec_probability(self) -> float:
