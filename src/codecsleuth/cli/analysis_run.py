@@ -67,6 +67,7 @@ class Work:
         selection = request.selection
         for path in (*selection.paths, *([selection.files_from] if selection.files_from else [])):
             guard.check(path)
+            guard.check_folder(path)
         return cls(request, model, engine, selection.walk(own), guard)
 
     def inputs(self) -> Iterator[Input]:
@@ -97,7 +98,7 @@ def run(request: Request, target: Output, page: Output | None) -> int:
     if target.path is not None:
         return _by_journal(request, target, target.path, page)
     # Lines that stream onto the same terminal would run into the bar.
-    streaming = request.form != "json" and sys.stdout.isatty()
+    streaming = not request.sort and sys.stdout.isatty()
     with status.interruptible(lambda: "interrupted"):
         work = Work.prepared(request, frozenset(), page)
         with work.progress(shown=not streaming) as done:

@@ -150,7 +150,7 @@ def analyze(
         ),
     ] = None,
 ) -> None:
-    r"""Say of speech recordings whether they passed through a neural codec, and of which kind.
+    """Say of speech recordings whether they passed through a neural codec, and of which kind.
 
     Exit status: 0 all analysed; 1 some input could not be; 2 wrong usage; 3 by --fail-on.
 
@@ -162,7 +162,7 @@ def analyze(
       codecsleuth analyze --batch folder/ --json -o answers.json
       codecsleuth analyze *.m4a --report page.html
       ffmpeg -i talk.mkv -f wav - | codecsleuth analyze -
-    """
+    """  # noqa: D301 - the backspace keeps lines as they are
     from codecsleuth.audio.files import Shard
     from codecsleuth.cli.analysis_run import run
     from codecsleuth.cli.inputs import Selection, make_excerpt

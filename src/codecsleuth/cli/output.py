@@ -163,6 +163,7 @@ class Guard:
 
     def __init__(self, *outputs: Output | None) -> None:
         files = [output for output in outputs if output is not None and output.path is not None]
+        self._files = files
         self._known = [(output, _identity(str(output.path))) for output in files]
 
     def check(self, path: str | Path) -> None:
@@ -179,10 +180,27 @@ class Guard:
                 )
 
 
+    def check_folder(self, folder: str | Path) -> None:
+        """Look for outputs below a folder that is still to be walked.
+
+        Raises:
+            UsageError: there is audio in the place of one of them.
+        """
+        from codecsleuth.audio.files import is_audio
+
+        top = os.path.realpath(folder)
+        for output in self._files:
+            place = os.path.realpath(str(output.path))
+            if Path(top) in Path(place).parents and is_audio(place):
+                self.check(place)
+
+
 def _identity(path: str | Path) -> object:
     """What two names of one file have in common; the resolved path where nothing is."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - Path takes "" for "."
+        piped = str(path) == "-" and sys.stdin is not None
+        # A file that the shell opened has no name here; Path takes "" for ".".
+        found = os.fstat(sys.stdin.fileno()) if piped else os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
         return os.path.realpath(path) if "\0" not in str(path) else str(path)
     return found.st_dev, found.st_ino

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from codecsleuth import verdict
 from codecsleuth.arrays import LN10, FloatArray, softmax
-from codecsleuth.audio.recording import Evidence
 from codecsleuth.calibration import (
     BONA_FIDE,
     CODEC,
     UNKNOWN,
     VOCODER,
     Calibration,
+    detection_logits,
     familiarity,
 )
 from codecsleuth.findings import Finding, Severity, finding
@@ -30,51 +29,16 @@ from codecsleuth.inference.answer import (
     Record,
     WindowAnswer,
 )
+from codecsleuth.inference.explain import explain
+from codecsleuth.inference.raw import RawAnswer, WindowLogits
 from codecsleuth.inference.timeline import STEPS, TIMELINE, Point, Stretch, find_stretches
 from codecsleuth.taxonomy import AXES, CLASSES, FAMILY, family_class
 
+#: Share of a recording's statistics beyond the range of training from which it is unusual: no clip
+#: of speech in the corpus has it, tones and hum have a fifth.
+OUTSIDE_SHARE: Final = 0.08
 #: Codec families that an answer names.
 CANDIDATES: Final = 5
-
-
-@dataclass(frozen=True)
-class WindowLogits:
-    """The network's raw output for one window.
-
-    Attributes:
-        start_s: where the window begins.
-        end_s: where the audio in it ends.
-        weight: see `codecsleuth.audio.windows.Window`.
-        logits: ``(classes,)`` per task.
-    """
-
-    start_s: float
-    end_s: float
-    weight: float
-    logits: Logits
-
-
-@dataclass(frozen=True)
-class RawAnswer:
-    """All that the network gave for a recording, before aggregation and calibration.
-
-    Attributes:
-        evidence: what was examined.
-        windows: the network's output for each window.
-        findings: what bears on the answer.
-        between: its output for windows between those, where the recording may change.
-        speech: start and end of each passage of speech, in seconds.
-    """
-
-    evidence: Evidence
-    windows: tuple[WindowLogits, ...]
-    findings: tuple[Finding, ...]
-    between: tuple[WindowLogits, ...] = ()
-    speech: tuple[tuple[float, float], ...] = ()
-
-    def logits(self) -> Logits:
-        """Logits of the whole recording, ``(classes,)`` per task; see `aggregate`."""
-        return aggregate([w.logits for w in self.windows], [w.weight for w in self.windows])
 
 
 def conclude(
@@ -101,13 +65,14 @@ def conclude(
         }
     )
     passages = find_passages(raw, calibration)
-    neural = calibration.neural_log_odds(logits["BIN"])
+    detection = detection_logits(logits)
+    neural = calibration.neural_log_odds(detection)
     return Analysis(
         path=path,
         evidence=raw.evidence,
         verdict=_verdict(probabilities, raw.findings, passages, calibration),
         probabilities=_named(probabilities),
-        log10_lr=float(calibration.log_odds(logits["BIN"])) / LN10,
+        log10_lr=float(calibration.log_odds(detection)) / LN10,
         log10_lr_neural=None if neural is None else float(neural) / LN10,
         log10_lr_limit=calibration.max_log_odds / LN10,
         taxonomy=taxonomy,
@@ -115,8 +80,8 @@ def conclude(
         candidates=candidates(logits, families, taxonomy),
         passages=passages,
         windows=windows,
-        explanation=Record(),
-        findings=(*raw.findings, *_passage_findings(passages)),
+        explanation=Record(explain(raw, logits, calibration)),
+        findings=(*raw.findings, *_unusual(raw), *_passage_findings(passages)),
         raw=logits,
     )
 
@@ -127,7 +92,9 @@ def find_passages(raw: RawAnswer, calibration: Calibration) -> tuple[Passage, ..
     if not windows or _decided_against(raw.findings):
         return ()
     points = [
-        Point(one.start_s, one.end_s, float(calibration.trace_log_odds(one.logits["BIN"])))
+        Point(
+            one.start_s, one.end_s, float(calibration.trace_log_odds(detection_logits(one.logits)))
+        )
         for one in windows
     ]
     end = windows[-1].end_s
@@ -168,6 +135,13 @@ def _decided_against(findings: Sequence[Finding]) -> bool:
     return any(one.severity == Severity.decisive for one in findings)
 
 
+def _unusual(raw: RawAnswer) -> Iterator[Finding]:
+    """A finding if the recording is unlike all that the network was trained on."""
+    shares = [one.outside for one in raw.windows if one.outside is not None]
+    if shares and (share := float(np.median(shares))) >= OUTSIDE_SHARE:
+        yield finding("unusual_statistics", share=share)
+
+
 def _passage_findings(passages: Sequence[Passage]) -> Iterator[Finding]:
     """A finding if parts of the recording differ."""
     neural = [one for one in passages if verdict.by_name(one.verdict).neural]
@@ -176,9 +150,13 @@ def _passage_findings(passages: Sequence[Passage]) -> Iterator[Finding]:
         yield finding("several_passages", neural=len(neural), seconds=seconds, all=len(passages))
 
 
+def _trace(logits: Logits, calibration: Calibration) -> float:
+    return float(calibration.trace_log_odds(detection_logits(logits)))
+
+
 def _probabilities(logits: Logits, calibration: Calibration) -> dict[str, float]:
-    found = calibration.probabilities(logits["BIN"])
-    return {name: float(value) for name, value in found.items()}
+    values = calibration.probabilities(detection_logits(logits))
+    return {name: float(value) for name, value in values.items()}
 
 
 def _named(probabilities: Mapping[str, float]) -> Record[float | None]:

@@ -16,11 +16,12 @@ from codecsleuth.report.words import (
     AXIS_TITLES,
     DISCLAIMER,
     SCALE_LIMIT,
+    clock,
     probability,
     ratio,
     support,
 )
-from codecsleuth.verdict import OUTCOMES
+from codecsleuth.verdict import OUTCOMES, by_name
 
 #: What each class of an axis means, for somebody who has not read the paper.
 CLASS_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -47,7 +48,7 @@ _HEIGHT: Final = 90.0
 
 @dataclass(frozen=True)
 class Bar:
-    """A piece of the timeline, one segment or several.
+    """A piece of the timeline, one window or several.
 
     Attributes:
         x: left edge in the drawing.
@@ -106,7 +107,6 @@ def analysis_page(content: Mapping[str, Any]) -> str:
         settings=settings,
         summary=content["summary"],
         files=[_file(result, settings) for result in content["results"]],
-        verdicts=OUTCOMES,
         verdict_words={one.name: one.words for one in OUTCOMES},
         disclaimer=DISCLAIMER,
         limit=SCALE_LIMIT,
@@ -122,6 +122,7 @@ def _file(result: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
     return {
         "result": result,
         "look": result["verdict"],
+        "states_codec": by_name(result["verdict"]).states_codec,
         "ratio": ratio(log10_lr),
         "support": support(log10_lr),
         "meaning": _meaning(log10_lr),
@@ -203,12 +204,3 @@ def _times(windows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, str]]:
             round(_WIDTH * number * step / max(end - start, 1e-9), 1),
             clock(start + number * step),
         )
-
-
-def clock(seconds: float) -> str:
-    """A time in a recording: ``0:04.5``, ``1:02:03``."""
-    whole, tenths = divmod(round(seconds * 10), 10)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    part = f".{tenths}" if tenths else ""
-    return f"{hours}:{minute:02}:{second:02}{part}" if hours else f"{minute}:{second:02}{part}"

@@ -7,6 +7,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from codecsleuth.text import printable
+from codecsleuth.verdict import OUTCOMES
 
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("codecsleuth.report"),
@@ -17,6 +18,7 @@ _ENVIRONMENT: Final = Environment(
 )
 # Names of files come from strangers: markup is escaped by Jinja, what disturbs reading by this.
 _ENVIRONMENT.filters["printable"] = printable
+_ENVIRONMENT.globals["outcomes"] = OUTCOMES
 
 
 def render_page(template: str, **values: Any) -> str:

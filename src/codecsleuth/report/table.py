@@ -19,14 +19,17 @@ from codecsleuth.inference.answer import (
     AxisAnswer,
     Candidate,
     FileError,
+    Passage,
     Result,
     WindowAnswer,
 )
+from codecsleuth.inference.explain import BASE, LIMIT
 from codecsleuth.report.header import Header
 from codecsleuth.report.summary import Summary, outcome
 from codecsleuth.report.words import (
     AXIS_TITLES,
     DISCLAIMER,
+    clock,
     excerpt,
     probability,
     ratio,
@@ -45,9 +48,9 @@ _UNKNOWN_NOTE: Final = (
 )
 _BRACKETS_NOTE: Final = "( ) the codec's kind if there were one; the verdict does not say so."
 _SHORT_CLASSES: Final = {
-    "Semantic distillation": "Semantic d.",
-    "Disentanglement": "Disentangl.",
-    "Frequency": "Freq.",
+    "Semantic distillation": "Semantic",
+    "Disentanglement": "Disent.",
+    "Frequency": "Freq",
     UNKNOWN: "?",
 }
 #: Title and cells of each column beside the file's name.
@@ -55,9 +58,9 @@ _COLUMNS: Final = (
     ("Verdict", 16),
     ("log10 LR", 8),
     ("Codec", 5),
-    ("VQ", 9),
-    ("AUX", 17),
-    ("DEC", 11),
+    ("VQ", 11),
+    ("AUX", 16),
+    ("DEC", 12),
 )
 _GAP: Final = 2
 
@@ -234,7 +237,23 @@ def _evidence(result: Analysis) -> Table:
     table.add_row("Likelihood ratio", odds)
     if len(result.windows) > 1:
         table.add_row("Windows", _spread(result.windows))
+    if len(result.passages) > 1:
+        table.add_row("Passages", "\n".join(map(_passage, result.passages)))
+    if result.explanation:
+        table.add_row("Carried by", _carried(result.explanation))
     return table
+
+
+def _passage(passage: Passage) -> str:
+    words = verdict.by_name(passage.verdict).words
+    return f"{clock(passage.start_s)} to {clock(passage.end_s)}: {words}"
+
+
+def _carried(explanation: Mapping[str, float]) -> str:
+    """The blocks of statistics that moved the likelihood ratio most, in log10."""
+    blocks = [(name, value) for name, value in explanation.items() if name not in (BASE, LIMIT)]
+    most = sorted(blocks, key=lambda pair: -abs(pair[1]))[:_NAMED]
+    return ", ".join(f"{name} {value:+.2f}" for name, value in most) + " (log10 LR)"
 
 
 def _spread(windows: Sequence[WindowAnswer]) -> str:

@@ -21,10 +21,8 @@ Write = Callable[[str], None]
 #: What makes a spreadsheet take a text for a formula.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
-RUN_COLUMNS: Final = (
-    *("schema", "tool_version", "model", "model_sha256"),
-    *("codec_threshold", "bona_fide_threshold"),
-)
+THRESHOLDS: Final = ("codec_threshold", "bona_fide_threshold")
+RUN_COLUMNS: Final = ("schema", "tool_version", "model", "model_sha256", *THRESHOLDS)
 CSV_COLUMNS: Final = (
     *("path", "status", "verdict", "codec_probability", "vocoder_probability"),
     *("bona_fide_probability", "log10_lr", "log10_lr_neural", "log10_lr_limit"),
@@ -110,7 +108,7 @@ class CsvWriter:
             "tool_version": content["tool"]["version"],
             "model": f"{model['name']} {model['version']}",
             "model_sha256": model["sha256"],
-            **content["settings"],
+            **{name: content["settings"][name] for name in THRESHOLDS},
         }
         self._record(CSV_COLUMNS)
 

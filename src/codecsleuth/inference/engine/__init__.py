@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from codecsleuth.audio.decode import Decoder, open_stream
 from codecsleuth.audio.recording import WHOLE, Excerpt
 from codecsleuth.errors import AudioError
 from codecsleuth.inference.answer import FileError, Record, Result
@@ -44,18 +45,21 @@ class Engine(Protocol):
         """
 
 
-def score_one(model: Model, given: Input, mapper: Mapper = map) -> Result:
+def score_one(
+    model: Model, given: Input, mapper: Mapper = map, decoder: Decoder = open_stream
+) -> Result:
     """Analyse one recording; whatever goes wrong with it is its result.
 
     Args:
         model: that analyses.
         given: the recording.
         mapper: how several windows are computed; does not touch the answer.
+        decoder: what decodes the file; does not touch the answer.
     """
     try:
         if given.problem is not None:
             raise given.problem
-        return model.analyze_file(given.path, given.excerpt, mapper)
+        return model.analyze_file(given.path, given.excerpt, mapper=mapper, decoder=decoder)
     except AudioError as error:
         known = Record(error.evidence or {})
         return FileError(given.path, error.kind, str(error), known, given.excerpt)
