@@ -67,6 +67,7 @@ class Work:
         selection = request.selection
         for path in (*selection.paths, *([selection.files_from] if selection.files_from else [])):
             guard.check(path)
+            guard.check_folder(path)
         return cls(request, model, engine, selection.walk(own), guard)
 
     def inputs(self) -> Iterator[Input]:
