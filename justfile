@@ -19,10 +19,15 @@ bench:
     python benchmarks/run.py
     python benchmarks/data.py
     python benchmarks/rawboost.py
+    python benchmarks/loader.py --layers 2
+    python benchmarks/w2v2_aasist.py
 
 # Train the embedded model anew and measure it; DATA is a folder with an items.csv
 release DATA:
-    python benchmarks/release.py {{DATA}} runs/release
+    python release/train.py {{DATA}} runs/release
+    python release/measure.py {{DATA}} runs/release
+    python release/conditions.py {{DATA}} runs/release
+    python release/card.py runs/release
 
 # The wheel, embedded weights included
 wheel:

@@ -11,17 +11,15 @@ missed.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-from run import Figure, tell
+from timing import Figure, in_turns, report
 
-from codecsleuth.data import codecfake, read_data
+from codecsleuth.data import read_data
+from codecsleuth.data.codecfake import reader
 from codecsleuth.data.codecfake.clips import SUFFIXES, Clips
 
 UTTERANCES = 42_965
@@ -39,12 +37,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = _folder(Path(scratch), arguments.utterances)
         rows = 2 * arguments.utterances
-        own, asking = _interleaved(lambda: _read(folder, rows), lambda: _read_asking(folder, rows))
+        jobs = {"own": lambda: _read(folder, rows), "asking": lambda: _read_asking(folder, rows)}
+        times = in_turns(jobs, REPEATS)
     figures = [
-        Figure(f"{rows} rows read and their files found", own, "s", 5.0),
-        Figure("asking for every file takes", asking / own, "x", 1.2, at_least=True),
+        Figure(f"{rows} rows read and their files found", times["own"], "s", 5.0),
+        Figure(
+            "asking for every file takes", times["asking"] / times["own"], "x", 1.2, at_least=True
+        ),
     ]
-    return tell(figures, arguments.json)
+    return report(figures, arguments.json)
 
 
 def _arguments() -> argparse.Namespace:
@@ -90,19 +91,8 @@ def _read(folder: Path, rows: int) -> None:
 
 
 def _read_asking(folder: Path, rows: int) -> None:
-    with mock.patch.object(codecfake, "Clips", _Asking):
+    with mock.patch.object(reader, "Clips", _Asking):
         _read(folder, rows)
-
-
-def _interleaved(*jobs: Callable[[], None]) -> list[float]:
-    """Median time of each job; taken in turns, so that a busy moment meets all of them."""
-    times: list[list[float]] = [[] for _ in jobs]
-    for _ in range(REPEATS):
-        for job, taken in zip(jobs, times, strict=True):
-            started = time.perf_counter()
-            job()
-            taken.append(time.perf_counter() - started)
-    return [statistics.median(taken) for taken in times]
 
 
 if __name__ == "__main__":

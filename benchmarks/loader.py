@@ -11,11 +11,10 @@ Exits with 1 if the loader is not at least as fast as the network.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
-import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from timing import RATE, WINDOW, Figure, noise_clips, report, seconds
 
 from codecsleuth.augment.rawboost import RawBoost
 from codecsleuth.data.items import Item
@@ -31,7 +31,6 @@ from codecsleuth.training.w2v2_aasist.batches import Clips, Draw, Requests, read
 from codecsleuth.training.w2v2_aasist.loss import Objective, TaskWeights
 from codecsleuth.training.w2v2_aasist.recipes import EVEN_CLASSES
 
-RATE = 16_000
 SECONDS = 4.1
 FILES = 64
 BATCH = 8
@@ -40,20 +39,16 @@ BATCH = 8
 def main() -> int:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as scratch:
-        items = [_item(Path(scratch), number) for number in range(FILES)]
+        items = _items(Path(scratch))
         loader = _loader_rate(items, arguments)
     network = _network_rate(arguments)
-    figures = {
-        "workers": float(arguments.workers),
-        "loader (clips/s)": loader,
-        f"network, {arguments.device}, {arguments.layers} layers (clips/s)": network,
-        "ratio": loader / network,
-    }
-    for name, value in figures.items():
-        print(f"{name:44} {value:10.2f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-    return 0 if loader >= network else 1
+    figures = [
+        Figure("workers", float(arguments.workers)),
+        Figure("loader", loader, "clips/s"),
+        Figure(f"network, {arguments.device}, {arguments.layers} layers", network, "clips/s"),
+        Figure("ratio", loader / network, "x", 1.0, at_least=True),
+    ]
+    return report(figures, arguments.json)
 
 
 def _loader_rate(items: list[Item], arguments: argparse.Namespace) -> float:
@@ -62,7 +57,7 @@ def _loader_rate(items: list[Item], arguments: argparse.Namespace) -> float:
     clips = Clips(items, RawBoost(5))
     batches = read_ahead(clips, requests, arguments.workers, arguments.device)
     next(batches)  # the workers have started
-    return BATCH * arguments.batches / _seconds(batches)
+    return BATCH * arguments.batches / seconds(lambda: deque(batches, 0))
 
 
 def _network_rate(arguments: argparse.Namespace) -> float:
@@ -73,7 +68,7 @@ def _network_rate(arguments: argparse.Namespace) -> float:
     weights = TaskWeights("equal", len(config.tasks))
     objective = Objective(W2V2Aasist(config), EVEN_CLASSES, weights, lambda: half).to(device)
     optimiser = torch.optim.AdamW(objective.parameters(), lr=1e-5)
-    waveforms = 0.1 * torch.randn(BATCH, 64_600, device=device)
+    waveforms = 0.1 * torch.randn(BATCH, WINDOW, device=device)
     labels = {task: torch.arange(BATCH, device=device) % 2 for task in config.tasks}
     sums = objective.weight_sums(labels)
 
@@ -86,23 +81,17 @@ def _network_rate(arguments: argparse.Namespace) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
 
-    _seconds(steps(1))
-    return BATCH * arguments.steps / _seconds(steps(arguments.steps))
+    deque(steps(1), 0)
+    return BATCH * arguments.steps / seconds(lambda: deque(steps(arguments.steps), 0))
 
 
-def _seconds(work: Iterator[object]) -> float:
-    started = time.perf_counter()
-    for _ in work:
-        pass
-    return time.perf_counter() - started
-
-
-def _item(folder: Path, number: int) -> Item:
-    random = np.random.default_rng(number)
-    swell = 0.2 + np.abs(np.sin(np.linspace(0, 12, int(RATE * SECONDS))))
-    path = folder / f"{number}.flac"
-    soundfile.write(path, 0.05 * swell * random.standard_normal(len(swell)), RATE)
-    return Item(number, path.name, path, "train", "bonafide", "Real", "Real", "Real")
+def _items(folder: Path) -> list[Item]:
+    items = []
+    for number, clip in enumerate(noise_clips(FILES, int(RATE * SECONDS))):
+        path = folder / f"{number}.flac"
+        soundfile.write(path, clip, RATE)
+        items.append(Item(number, path.name, path, "train", "bonafide", "Real", "Real", "Real"))
+    return items
 
 
 def _arguments() -> argparse.Namespace:

@@ -9,43 +9,39 @@ from both. Exits with 1 if it does not, or if RawBoost is less than three times 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
+from timing import RATE, Figure, noise_clips, report, seconds
 
 from codecsleuth.augment.rawboost import ALGORITHMS, RawBoost
 
-SAMPLES = 64_600
-RATE = 16_000
 RATIO = 3.0
 CLOSE = 1e-4
 
 
 def main() -> int:
     arguments = _arguments()
-    clips = _clips(arguments.clips)
-    figures: dict[str, float] = {}
+    clips = 2.0 * noise_clips(arguments.clips)
+    figures: list[Figure] = []
     worst_ratio, worst_difference = float("inf"), 0.0
     for algorithm in list(ALGORITHMS)[1:]:
         boost = RawBoost(algorithm)
         fast, ours = _timed(boost, clips)
         slow, theirs = _timed(SampleLoop(boost), clips)
-        figures |= {
-            f"algorithm {algorithm} (clips/s)": fast,
-            f"algorithm {algorithm}, sample by sample (clips/s)": slow,
-            f"algorithm {algorithm}, ratio": fast / slow,
-        }
+        figures += [
+            Figure(f"algorithm {algorithm}", fast, "clips/s"),
+            Figure(f"algorithm {algorithm}, sample by sample", slow, "clips/s"),
+            Figure(f"algorithm {algorithm}, ratio", fast / slow, "x"),
+        ]
         worst_ratio = min(worst_ratio, fast / slow)
         worst_difference = max(worst_difference, float(np.abs(ours - theirs).max()))
-    figures |= {"smallest ratio": worst_ratio, "largest difference": worst_difference}
-    for name, value in figures.items():
-        print(f"{name:44} {value:12.6g}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-    return 0 if worst_ratio >= RATIO and worst_difference < CLOSE else 1
+    figures += [
+        Figure("smallest ratio", worst_ratio, "x", RATIO, at_least=True),
+        Figure("largest difference, in millionths", 1e6 * worst_difference, "", 1e6 * CLOSE),
+    ]
+    return report(figures, arguments.json)
 
 
 class SampleLoop:
@@ -131,15 +127,11 @@ class SampleLoop:
 
 def _timed(boost: object, clips: np.ndarray) -> tuple[float, np.ndarray]:
     """Clips a second, and what came out."""
-    started = time.perf_counter()
-    out = [boost(clip, np.random.default_rng(number)) for number, clip in enumerate(clips)]
-    return len(clips) / (time.perf_counter() - started), np.stack(out)
-
-
-def _clips(count: int) -> np.ndarray:
-    random = np.random.default_rng(0)
-    swell = 0.2 + np.abs(np.sin(np.linspace(0, 12, SAMPLES)))
-    return (0.1 * swell * random.standard_normal((count, SAMPLES))).astype(np.float32)
+    out: list[np.ndarray] = []
+    taken = seconds(
+        lambda: out.extend(boost(c, np.random.default_rng(n)) for n, c in enumerate(clips))
+    )
+    return len(clips) / taken, np.stack(out)
 
 
 def _arguments() -> argparse.Namespace:

@@ -12,19 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
+from timing import Figure, in_turns, limit_cores, noise_clips, peak_megabytes, report
 
 from codecsleuth.arrays import softmax
 from codecsleuth.calibration import UNFITTED
@@ -35,7 +32,6 @@ from codecsleuth.weights import WeightsFile, write_weights
 from codecsleuth.weights.published import class_order
 
 CORES = 2
-SAMPLES = 64_600
 ROUNDS = 3
 RATIO = 3.0
 MOST_MOVED = 0.02
@@ -43,8 +39,7 @@ MOST_MOVED = 0.02
 
 def main() -> int:
     arguments = _arguments()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    limit_cores(CORES)
     if arguments.memory:
         print(_memory(arguments.model, arguments.memory))
         return 0
@@ -57,13 +52,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         weights = arguments.model or str(_random_weights(Path(scratch)))
         # Memory first: a process begins with the peak of the one that starts it.
-        figures = {**_memories(weights), **_speed(weights, _clips(arguments.clips))}
-    for name, value in figures.items():
-        print(f"{name:52} {value:10.3f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-    met = figures["ratio"] >= RATIO and figures["same labels (share)"] == 1.0
-    return 0 if met and figures["largest change of a probability"] < MOST_MOVED else 1
+        figures = [*_memories(weights), *_speed(weights, noise_clips(arguments.clips))]
+    return report(figures, arguments.json)
 
 
 def _arguments() -> argparse.Namespace:
@@ -76,28 +66,21 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _speed(weights: str, clips: np.ndarray) -> dict[str, float]:
+def _speed(weights: str, clips: np.ndarray) -> list[Figure]:
     exact = Model.load(weights, precision="float32")
     half = Model.load(weights, precision="bfloat16")
     jobs: dict[str, Callable[[], object]] = {
-        "float32, two clips at a time (clips/s)": lambda: _at_a_time(exact, clips),
-        "float32, batches of 4 on two threads (clips/s)": lambda: _batches(exact, clips),
-        "bfloat16, two clips at a time (clips/s)": lambda: _at_a_time(half, clips),
+        "float32, two clips at a time": lambda: _at_a_time(exact, clips),
+        "float32, batches of 4 on two threads": lambda: _batches(exact, clips),
+        "bfloat16, two clips at a time": lambda: _at_a_time(half, clips),
     }
-    rates = _interleaved(jobs, len(clips))
+    rates = {name: len(clips) / taken for name, taken in in_turns(jobs, ROUNDS).items()}
     *slower, fast = rates.values()
-    return {**rates, "ratio": fast / max(slower), **_agreement(exact, half, clips)}
-
-
-def _interleaved(jobs: dict[str, Callable[[], object]], clips: int) -> dict[str, float]:
-    """Median rate of each job; taken in turns, so that a busy moment meets all of them."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(ROUNDS):
-        for name, job in jobs.items():
-            started = time.perf_counter()
-            job()
-            times[name].append(time.perf_counter() - started)
-    return {name: clips / statistics.median(seen) for name, seen in times.items()}
+    return [
+        *(Figure(name, rate, "clips/s") for name, rate in rates.items()),
+        Figure("ratio", fast / max(slower), "x", RATIO, at_least=True),
+        *_agreement(exact, half, clips),
+    ]
 
 
 def _at_a_time(model: Model, clips: np.ndarray) -> list[dict[str, np.ndarray]]:
@@ -113,7 +96,7 @@ def _batches(model: Model, clips: np.ndarray) -> None:
             model.network(batch)
 
 
-def _agreement(exact: Model, half: Model, clips: np.ndarray) -> dict[str, float]:
+def _agreement(exact: Model, half: Model, clips: np.ndarray) -> list[Figure]:
     pairs = zip(_at_a_time(exact, clips), _at_a_time(half, clips), strict=True)
     same, moved = [], 0.0
     for one, other in pairs:
@@ -123,33 +106,25 @@ def _agreement(exact: Model, half: Model, clips: np.ndarray) -> dict[str, float]
     network = half.network
     with torch.inference_mode():
         first = network.classify(network.fast(torch.from_numpy(clips)))
-    return {
-        "same labels (share)": float(np.mean(same)),
-        "largest change of a probability": moved,
-        "asked again in float32 (share)": float(doubtful(first).float().mean()),
-    }
+    return [
+        Figure("share of labels that are the same", float(np.mean(same)), "", 1.0, at_least=True),
+        Figure("largest change of a probability", moved, "", MOST_MOVED),
+        Figure("share computed again in float32", float(doubtful(first).float().mean())),
+    ]
 
 
-def _memories(weights: str) -> dict[str, float]:
+def _memories(weights: str) -> list[Figure]:
     command = [sys.executable, __file__, "--model", weights, "--memory"]
-    return {
-        f"peak memory, {precision} (MB)": float(
-            subprocess.run([*command, precision], check=True, capture_output=True, text=True).stdout
-        )
+    runs = {
+        precision: subprocess.run([*command, precision], check=True, capture_output=True, text=True)
         for precision in ("float32", "bfloat16")
     }
+    return [Figure(f"peak memory, {name}", float(run.stdout), "MB") for name, run in runs.items()]
 
 
 def _memory(weights: str, precision: str) -> float:
-    _at_a_time(Model.load(weights, precision=precision), _clips(4))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
-
-
-def _clips(count: int) -> np.ndarray:
-    random = np.random.default_rng(0)
-    swell = 0.2 + np.abs(np.sin(np.linspace(0, 12, SAMPLES)))
-    return (0.05 * swell * random.standard_normal((count, SAMPLES))).astype(np.float32)
+    _at_a_time(Model.load(weights, precision=precision), noise_clips(4))
+    return peak_megabytes()
 
 
 def _random_weights(folder: Path) -> Path:

@@ -14,7 +14,8 @@ import soundfile
 
 from codecsleuth import cli
 from codecsleuth.calibration import Calibration
-from codecsleuth.evaluation.scores import Origin, Scored, ScoreTable
+from codecsleuth.evaluation.score_file import Provenance, ScoreFile
+from codecsleuth.evaluation.scores import ScoreTable
 from codecsleuth.inference.model import Model
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.weights import WeightsFile, write_weights
@@ -34,13 +35,15 @@ def speech_like(seconds: float, rate: int = 16_000, seed: int = 0) -> np.ndarray
     return (0.08 * syllables * (voice + 0.3 * noise)).astype(np.float32)
 
 
-def scored(scores: ScoreTable, calibration: Calibration | None = None, **facts: Any) -> Scored:
+def score_file(
+    scores: ScoreTable, calibration: Calibration | None = None, **facts: Any
+) -> ScoreFile:
     """Scores as a run has them, of a model and a folder that are nowhere."""
     model = {"name": "oracle", "version": "1", "sha256": "a" * 64, "tasks": list(scores.logits)}
     data = {"folder": "/data", "table_sha256": "b" * 64, "protocol_sha256": {}, "fold": None}
     data |= {"description": "split dev", "split": "dev", "sources": None, "left_out": False}
-    return Scored(
-        scores, Origin(model, data | facts, {"device": "cpu"}, calibration or Calibration())
+    return ScoreFile(
+        scores, Provenance(model, data | facts, {"device": "cpu"}, calibration or Calibration())
     )
 
 

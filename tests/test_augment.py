@@ -10,7 +10,9 @@ from codecsleuth.augment import chain as augment
 from codecsleuth.augment.chain import DEFAULT_CHAIN, STORAGE, Augmentation
 from conftest import speech_like
 
-STEPS = [step for step, _ in (*DEFAULT_CHAIN, *STORAGE)]
+STEPS = {
+    getattr(step, "name", None) or step.__name__: step for step, _ in (*DEFAULT_CHAIN, *STORAGE)
+}
 SPEECH = speech_like(2.0)
 
 
@@ -20,7 +22,7 @@ def level_db(waveform: np.ndarray, low: float, high: float) -> float:
     return float(10 * np.log10(power[(frequency >= low) & (frequency < high)].mean() + 1e-12))
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 def test_every_step_keeps_a_recording_a_recording(step: augment.Step) -> None:
     for seed in range(4):
         result = step(SPEECH, np.random.default_rng(seed))
@@ -30,7 +32,7 @@ def test_every_step_keeps_a_recording_a_recording(step: augment.Step) -> None:
         assert np.abs(result).max() > 1e-4
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 def test_every_step_repeats_itself(step: augment.Step) -> None:
     first, second = (step(SPEECH, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
@@ -54,19 +56,3 @@ def test_clips_are_cut_to_the_lengths_asked_for() -> None:
 def test_a_telephone_has_nothing_above_its_band() -> None:
     result = augment.telephone(SPEECH, np.random.default_rng(1))
     assert level_db(result, 5_000, 8_000) < level_db(SPEECH, 5_000, 8_000) - 30
-
-
-@pytest.mark.parametrize("coder", sorted(set(augment.TELEPHONE_CODERS)))
-def test_telephone_coders_change_speech_but_not_beyond_recognition(coder: tuple[str, str]) -> None:
-    narrow = augment.resample(SPEECH, 16_000, augment.TELEPHONE_RATE)
-    coded = augment.lossy_round_trip(narrow, *coder, augment.TELEPHONE_RATE)
-    error = np.square(coded - narrow[: len(coded)]).mean()
-    assert 0 < error < 0.3 * np.square(narrow).mean()
-
-
-def test_stronger_compression_is_further_from_the_original() -> None:
-    errors = []
-    for compression in (0.1, 0.9):
-        coded = augment.lossy_round_trip(SPEECH, "OGG", "VORBIS", compression_level=compression)
-        errors.append(float(np.square(coded - SPEECH[: len(coded)]).mean()))
-    assert 0 < errors[0] < errors[1]

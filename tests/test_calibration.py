@@ -7,6 +7,7 @@ import pytest
 
 from codecsleuth.arrays import sigmoid
 from codecsleuth.calibration import Calibration
+from codecsleuth.errors import DataError
 from codecsleuth.training.fitting import Targets, fit_calibration
 
 RNG = np.random.default_rng(0)
@@ -20,6 +21,12 @@ def bin_scores(shift: float, stretch: float) -> tuple[np.ndarray, np.ndarray]:
     logits = np.zeros((CLIPS, 2))
     logits[:, 0] = stretch * true_log_odds + shift
     return logits, labels
+
+
+def verdicts_of(calibration: Calibration, logits: np.ndarray) -> np.ndarray:
+    names, each = zip(*calibration.probabilities(logits).items(), strict=True)
+    rows = zip(*each, strict=True)
+    return np.array([calibration.verdict(dict(zip(names, row, strict=True))) for row in rows])
 
 
 def test_log_odds_are_put_back_to_likelihood_ratios() -> None:
@@ -40,7 +47,7 @@ def test_thresholds_keep_to_their_error_rates() -> None:
     logits, labels = bin_scores(shift=0.0, stretch=1.0)
     targets = Targets(false_alarms=0.02, misses=0.04)
     fitted = fit_calibration({"BIN": logits}, {"BIN": labels}, targets)
-    verdicts = np.array([fitted.verdict(p) for p in sigmoid(fitted.log_odds(logits))])
+    verdicts = verdicts_of(fitted, logits)
     assert (verdicts[labels == 1] == "codec").mean() <= 0.021
     assert (verdicts[labels == 0] == "bona_fide").mean() <= 0.041
     assert fitted.bona_fide_threshold <= 0.5 <= fitted.codec_threshold
@@ -51,6 +58,39 @@ def test_evidence_is_not_overstated_when_labels_are_easy_to_tell_apart() -> None
     logits = np.stack([np.where(labels == 0, 50.0, -50.0), np.zeros(60)], axis=1)
     fitted = fit_calibration({"BIN": logits}, {"BIN": labels})
     assert np.abs(fitted.log_odds(logits)).max() <= np.log(31) + 1e-9
+
+
+@pytest.mark.parametrize("outliers", [1, 3, 6])
+@pytest.mark.parametrize("wrong", ["bona fide", "codec"])
+def test_both_verdicts_can_be_reached_and_keep_to_their_error_rates(
+    outliers: int, wrong: str
+) -> None:
+    """A few clips of one label look like the strongest of the other."""
+    labels = np.arange(120) % 2
+    raw = np.where(labels == 0, 4.0, -4.0) + np.linspace(-1.0, 1.0, len(labels))
+    chosen = np.flatnonzero(labels == (wrong == "bona fide"))[:outliers]
+    raw[chosen] *= -np.linspace(2.0, 4.0, outliers)
+    logits = np.stack([raw, np.zeros(len(raw))], axis=1)
+    fitted = fit_calibration({"BIN": logits}, {"BIN": labels}, Targets(0.02, 0.02))
+    strongest = verdicts_of(fitted, np.array([[50.0, 0.0], [-50.0, 0.0]]))
+    assert strongest.tolist() == ["codec", "bona_fide"]
+    verdicts = verdicts_of(fitted, logits)
+    one_clip = 1 / 60
+    assert (verdicts[labels == 1] == "codec").mean() <= 0.02 + one_clip
+    assert (verdicts[labels == 0] == "bona_fide").mean() <= 0.02 + one_clip
+
+
+def test_a_calibration_set_of_one_label_is_refused() -> None:
+    with pytest.raises(DataError, match="codec and bona fide clips are both needed"):
+        fit_calibration({"BIN": np.ones((9, 2))}, {"BIN": np.ones(9, dtype=np.int64)})
+
+
+def test_clips_that_are_neither_codec_nor_bona_fide_do_not_count() -> None:
+    logits, labels = bin_scores(1.0, 1.5)
+    fitted = fit_calibration({"BIN": logits}, {"BIN": labels})
+    more = np.concatenate([logits, np.full((500, 2), 9.0)])
+    unknown = np.concatenate([labels, np.full(500, -1)])
+    assert fit_calibration({"BIN": more}, {"BIN": unknown}) == fitted
 
 
 def test_axes_are_fitted_to_the_known_codec_classes_alone() -> None:

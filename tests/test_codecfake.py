@@ -12,8 +12,8 @@ import pytest
 from codecfake import CODECS, SYSTEMS, UTTERANCES, make_codecfake
 from codecsleuth import cli
 from codecsleuth.data import ItemTable, read_data
+from codecsleuth.data.codecfake.draw import draw
 from codecsleuth.data.codecfake.protocols import Row, read_protocol
-from codecsleuth.data.codecfake.reader import draw
 from codecsleuth.errors import CodecsleuthError, DataError
 from conftest import Outcome
 

@@ -16,7 +16,7 @@ from codecfake import make_codecfake
 from codecsleuth import cli
 from codecsleuth.data import read_data
 from codecsleuth.data.codecfake import fetch
-from codecsleuth.data.codecfake.reader import REPOSITORY
+from codecsleuth.data.codecfake.sets import REPOSITORY
 from codecsleuth.data.codecfake.unpack import unpack
 from codecsleuth.errors import DataError
 from conftest import Outcome

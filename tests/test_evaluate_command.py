@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema
 import numpy as np
@@ -34,6 +34,9 @@ PAGES = ("anna/page", "boris/page", "clara/page")
 class NoiseMeter(torch.nn.Module):
     """Calls noise codec and tones bona fide, the louder the more so."""
 
+    precisions = ("float32",)
+    widths: ClassVar = {task: len(names) for task, names in CLASSES.items()}
+
     def __init__(self) -> None:
         super().__init__()
         self.scale = torch.nn.Parameter(torch.tensor(40.0))
@@ -46,6 +49,12 @@ class NoiseMeter(torch.nn.Module):
             for axis in ("VQ", "AUX", "DEC")
         }
         return {"BIN": torch.cat([codec, -codec], dim=1), **axes}
+
+    def outputs(self, waveforms: torch.Tensor, *, exact: bool = False) -> dict[str, torch.Tensor]:
+        return self(waveforms)
+
+    def set_precision(self, precision: str) -> None:
+        assert precision == "float32"
 
 
 Run = Callable[..., Outcome]
@@ -82,7 +91,9 @@ def copied(data: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any) -> Run:
     """Run the command in this process, on weights that say they know the first page."""
-    monkeypatch.setattr("codecsleuth.models.build_network", lambda name, config: NoiseMeter())
+    monkeypatch.setattr(
+        "codecsleuth.models.network.build_network", lambda name, config: NoiseMeter()
+    )
     weights = WeightsFile(
         name="meter",
         version="1",
@@ -124,17 +135,17 @@ def test_json_follows_its_schema(evaluate: Run, data: Path) -> None:
 
 
 def test_figures_are_of_the_dev_split_and_fractions(evaluate: Run, data: Path) -> None:
-    found = evaluate("--data", data, "--json").document
-    assert found["data"]["split"] == "dev"
-    assert (found["clips"], found["missing"]) == (24, 0)
-    assert found["tasks"]["BIN"]["eer"] == 0.0
-    assert found["tasks"]["BIN"]["constant"]["eer"] == 0.5
-    assert found["tasks"]["VQ"]["support"] == {"Real": 6, "MVQ": 6, "SVQ": 6, "SQ": 0}
-    assert found["tasks"]["VQ"]["unknown"] == 6
-    assert found["tasks"]["VQ"]["f1"]["SQ"] is None
-    assert found["per_codec"]["Unheard"]["accuracy"] == {"VQ": None, "AUX": None, "DEC": None}
-    assert set(found["per_source"]) == set(PAGES)
-    assert any("no clips of SQ" in warning for warning in found["warnings"])
+    document = evaluate("--data", data, "--json").document
+    assert document["data"]["split"] == "dev"
+    assert (document["clips"], document["missing"]) == (24, 0)
+    assert document["tasks"]["BIN"]["eer"] == 0.0
+    assert document["tasks"]["BIN"]["constant"]["eer"] == 0.5
+    assert document["tasks"]["VQ"]["support"] == {"Real": 6, "MVQ": 6, "SVQ": 6, "SQ": 0}
+    assert document["tasks"]["VQ"]["unknown"] == 6
+    assert document["tasks"]["VQ"]["f1"]["SQ"] is None
+    assert document["per_codec"]["Unheard"]["accuracy"] == {"VQ": None, "AUX": None, "DEC": None}
+    assert set(document["per_source"]) == set(PAGES)
+    assert any("no clips of SQ" in warning for warning in document["warnings"])
 
 
 def test_the_table_fits_eighty_columns_and_says_what_is_empty(
@@ -186,7 +197,7 @@ def test_one_source_of_the_split(evaluate: Run, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "told"),
+    ("words", "status", "message"),
     [
         (["--split", "final"], 1, "no clips of split final; there are: dev (24 clips), test"),
         (["--source", "borys/page"], 2, "no source named 'borys/page' in the data; did you mean"),
@@ -198,11 +209,11 @@ def test_one_source_of_the_split(evaluate: Run, data: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_line(
-    evaluate: Run, data: Path, words: list[str], status: int, told: str
+    evaluate: Run, data: Path, words: list[str], status: int, message: str
 ) -> None:
     outcome = evaluate("--data", data, *words)
     assert outcome.status == status
-    assert told in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert not outcome.out
 
@@ -212,9 +223,9 @@ def test_missing_audio_is_refused_unless_allowed(evaluate: Run, copied: Path) ->
     refused = evaluate("--data", copied)
     assert refused.status == 1
     assert "audio missing for 1 of 48 rows: row 14 ('3.wav')" in refused.err
-    found = evaluate("--data", copied, "--allow-missing", "--json").document
-    assert (found["clips"], found["missing"], found["missing_files"]) == (23, 1, ["3.wav"])
-    assert any("not there, left out: 1 clips" in warning for warning in found["warnings"])
+    document = evaluate("--data", copied, "--allow-missing", "--json").document
+    assert (document["clips"], document["missing"], document["missing_files"]) == (23, 1, ["3.wav"])
+    assert any("not there, left out: 1 clips" in warning for warning in document["warnings"])
 
 
 def test_unreadable_clips_are_named_and_the_others_scored(evaluate: Run, copied: Path) -> None:
@@ -281,12 +292,39 @@ def test_figures_made_again_from_scores_are_the_same_to_the_byte(
     assert (tmp_path / "page.html").read_bytes() == (tmp_path / "again.html").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["scores.csv.gz", "scores.csv.xz"])
+def test_tables_are_made_again_from_compressed_scores(
+    evaluate: Run, data: Path, tmp_path: Path, name: str
+) -> None:
+    first = evaluate("--data", data, "--scores", tmp_path / name)
+    again = evaluate.bare("evaluate", "--from-scores", tmp_path / name, "--bootstrap", 50)
+    assert (first.status, again.status) == (0, 0)
+    assert again.out == first.out
+
+
+def test_no_output_takes_the_place_of_an_input(evaluate: Run, data: Path, tmp_path: Path) -> None:
+    scores, link = tmp_path / "scores.csv", tmp_path / "link.csv"
+    assert evaluate("--data", data, "--scores", scores).status == 0
+    link.hardlink_to(scores)
+    before = scores.read_bytes()
+    for option in ("--output", "--report"):
+        words = ("evaluate", "--from-scores", scores, option, link, "--force")
+        refused = evaluate.bare(*words)
+        assert (refused.status, refused.out) == (2, "")
+        assert f"{option} {link}: is an input of this command" in refused.err
+    weights = tmp_path / "meter.safetensors"
+    for path in (weights, data / "items.csv", data / "6.wav"):
+        for option in ("--output", "--report", "--scores"):
+            assert evaluate("--data", data, option, path, "--force").status == 2
+    assert scores.read_bytes() == before
+
+
 def test_folder_names_that_are_not_text(evaluate: Run, copied: Path, tmp_path: Path) -> None:
-    strange = Path(os.fsdecode(bytes(tmp_path) + b"/d\xffta"))
-    copied.rename(strange)
-    scores = strange / "scores.csv"
-    words = ["--scores", scores, "--report", strange / "page.html", "--json"]
-    first = evaluate("--data", strange, *words)
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/d\xffta"))
+    copied.rename(folder)
+    scores = folder / "scores.csv"
+    words = ["--scores", scores, "--report", folder / "page.html", "--json"]
+    first = evaluate("--data", folder, *words)
     assert first.status == 0
     assert first.document["data"]["folder"].endswith("d\\xffta")
     again = evaluate.bare("evaluate", "--from-scores", scores, "--bootstrap", 50, "--json")
@@ -347,7 +385,7 @@ def test_folds_in_words_and_on_the_page(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "name the clips with --data, or a file of scores with --from-scores"),
         (["--from-scores", "s.csv", "--split", "dev"], "--split is not for --from-scores"),
@@ -362,21 +400,21 @@ def test_folds_in_words_and_on_the_page(
         (["--data", ".", "--report", "none/x.html"], "--report none/x.html: no such folder"),
     ],
 )
-def test_options_that_do_not_go_together(evaluate: Run, words: list[str], told: str) -> None:
+def test_options_that_do_not_go_together(evaluate: Run, words: list[str], message: str) -> None:
     outcome = evaluate.bare("evaluate", *words)
     assert (outcome.status, outcome.out) == (2, "")
-    assert told in outcome.err
+    assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
 
 
-def test_weights_of_a_fold_that_are_not_there_are_found_out_first(
+def test_weights_of_a_fold_that_are_not_there_are_noticed_first(
     evaluate: Run, data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "fold-1.safetensors").write_bytes((tmp_path / "meter.safetensors").read_bytes())
     model = ["--model", tmp_path / "fold-{fold}.safetensors"]
     scores = tmp_path / "scores-{fold}.csv"
     outcome = evaluate("--data", data, *model, "--folds", 3, "--scores", scores)
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert "fold-2.safetensors" in outcome.err
     assert not (tmp_path / "scores-1.csv").exists()
 
@@ -398,7 +436,7 @@ def test_the_sets_of_the_paper(evaluate: Run, codecfake: Path, tmp_path: Path, n
     assert scores.read_text(encoding="utf-8").startswith('# schema: "codecsleuth/scores/1"')
 
 
-def test_how_the_clips_were_read_is_told_with_the_figures(
+def test_how_the_clips_were_read_stands_with_the_figures(
     evaluate: Run, codecfake: Path, tmp_path: Path
 ) -> None:
     given, page, scores = (tmp_path / name for name in ("odd.txt", "page.html", "scores.csv"))

@@ -13,7 +13,7 @@ from codecsleuth.weights import read_weights
 from conftest import ROOT
 from test_fine_tune import front_end  # noqa: F401
 
-SCRIPT = ROOT / "benchmarks" / "experiments.py"
+SCRIPT = ROOT / "experiments" / "paper_tables.py"
 
 
 def experiments(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:

@@ -78,7 +78,7 @@ def test_train_makes_weights_that_analyze_takes(
     assert "EER" in steps[1]["dev"]
     analysis = load_model(tmp_path / FINAL_NAME).analyze(data / "0.wav")
     assert set(analysis.taxonomy) == {"vq", "aux", "dec"}
-    assert not any("calibrated" in warning for warning in analysis.warnings)
+    assert "not_calibrated" not in {finding.kind for finding in analysis.findings}
     assert cli.run([*words, "--front-end", str(front_end)]) == 2
 
 

@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from codecsleuth.data.items import Item, class_indices, read_items, source_folds
+from codecsleuth.data.folds import source_folds
+from codecsleuth.data.items import (
+    Item,
+    ItemTable,
+    allowed_classes,
+    class_indices,
+    read_items,
+)
+from codecsleuth.data.sampling import sampling_weights
 from codecsleuth.errors import DataError
+from codecsleuth.taxonomy import DETECTION
 
 HEADER = "file,split,label,vq,aux,dec,codec,variant,kind,group,source,duration_s"
 REAL = "a/0.flac,train,bonafide,,,,,,original,u1,page,1.5"
@@ -57,6 +66,58 @@ def test_only_six_columns_are_needed(tmp_path: Path) -> None:
     assert real.class_index("AUX") == 0
 
 
+def one_of_each_label(folder: Path) -> ItemTable:
+    """A bona fide, a codec, a vocoder and a neural clip, with the corpus' own columns."""
+    rows = (
+        "a/0.flac,train,bonafide,,,,,Opus,classical,u,page,c0,x.wav,0.3,1.5,ab",
+        "a/1.flac,train,spoof,SQ,,,FACodec,v1,conversion,u,page,c0,x.wav,0.3,1.5,ab",
+        "a/2.flac,extra,vocoder,,,,,HiFi-GAN,vocoder,u,page,c0,x.wav,0.3,1.5,ab",
+        "a/3.flac,train,neural,,,,,A product,cloud,u,page,c0,x.wav,0.3,1.5,ab",
+    )
+    columns = "file,split,label,vq,aux,dec,codec,variant,kind,group,source"
+    return read_items(
+        make_folder(folder, *rows, header=f"{columns},commit,path,start_s,duration_s,pcm_md5")
+    )
+
+
+def test_labels_allow_one_detection_class_or_two(tmp_path: Path) -> None:
+    table = one_of_each_label(tmp_path / "set")
+    assert [item.label_classes for item in table] == [
+        *(("bona fide",), ("codec",), ("vocoder",)),
+        ("codec", "vocoder"),
+    ]
+    assert [item.is_codec for item in table] == [False, True, False, False]
+    assert [item.is_bona_fide for item in table] == [True, False, False, False]
+    assert class_indices(table.items, "BIN", DETECTION).tolist() == [2, 0, 1, -1]
+    assert allowed_classes(table.items, "BIN", DETECTION).tolist() == [
+        [False, False, True],
+        [True, False, False],
+        [False, True, False],
+        [True, True, False],
+    ]
+
+
+def test_two_detection_classes_have_no_place_for_neural_synthesis_without_a_codec(
+    tmp_path: Path,
+) -> None:
+    table = one_of_each_label(tmp_path / "set")
+    assert class_indices(table.items, "BIN").tolist() == [1, 0, -1, -1]
+    assert allowed_classes(table.items, "BIN")[2:].sum() == 0
+    assert class_indices(table.items, "VQ").tolist() == [0, 3, -1, -1]
+
+
+def test_draws_are_shared_out_by_label_and_vocoders_evened_over_systems(tmp_path: Path) -> None:
+    vocoders = [_clip("page", n, "", "vocoder", "Griffin") for n in range(9)]
+    vocoders += [_clip("other", 0, "", "vocoder", "WaveGlow"), _clip("third", 0, "", "neural", "X")]
+    items = [*page("page", {"DAC": 4}, 8), *vocoders]
+    weights = sampling_weights(items, bona_fide_share=0.4, vocoder_share=0.2, evenness=1.0)
+    assert weights[:8].sum() == pytest.approx(0.4)
+    assert weights[8:12].sum() == pytest.approx(0.4)
+    assert weights[12:21].sum() == pytest.approx(weights[21]) == pytest.approx(0.2 / 3)
+    without = sampling_weights(items[:12], bona_fide_share=0.4, vocoder_share=0.2, evenness=1.0)
+    assert without[8:].sum() == pytest.approx(0.6)
+
+
 def test_text_may_be_quoted_and_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "set", audio=False)
     row = '"a/x, y.wav",dev,bonafide,,,,,,,"line\u2028inside",,'
@@ -69,10 +130,17 @@ def test_text_may_be_quoted_and_begin_with_a_byte_order_mark(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ("a/1.flac,dev,fake,,,,,,,,,", "label 'fake' is not one of: bonafide, spoof"),
-        ("a/1.flac,valid,spoof,,,,,,,,,", "split 'valid' is not one of: train, dev, test"),
+        (
+            "a/1.flac,dev,fake,,,,,,,,,",
+            "label 'fake' is not one of: bonafide, spoof, vocoder",
+        ),
+        ("a/1.flac,,spoof,,,,,,,,,", "split '' is not one word, such as train, dev, test"),
+        ("a/1.flac,my set,spoof,,,,,,,,,", "split 'my set' is not one word"),
         ("a/1.flac,dev,spoof,mvq,,,,,,,,", "vq 'mvq' is not one of: Real, MVQ, SVQ, SQ"),
-        ("a/1.flac,dev,spoof,,,,,,copy,,,", "kind 'copy' is not one of"),
+        ("a/1.flac,dev,vocoder,MVQ,,,,,,,,", "'vocoder' contradicts vq 'MVQ'"),
+        ("a/1.flac,dev,neural,,,Real,,,,,,", "'neural' contradicts dec 'Real'"),
+        ("a/1.flac,dev,vocoder,,,,DAC,,,,,", "'vocoder' contradicts codec 'DAC'"),
+        ("a/1.flac,dev,spoof,,,,,,classical,,,", "'spoof' contradicts kind 'classical'"),
         ("a/1.flac,dev,bonafide,MVQ,,,,,,,,", "'bonafide' contradicts vq 'MVQ'"),
         ("a/1.flac,dev,bonafide,,,,DAC,,,,,", "'bonafide' contradicts codec 'DAC'"),
         ("a/1.flac,dev,bonafide,,,,,,generation,,,", "'bonafide' contradicts kind 'generation'"),
@@ -150,11 +218,17 @@ def page(name: str, codecs: dict[str, int], bona_fide: int) -> list[Item]:
     return items + [_clip(name, i, codec) for codec, n in codecs.items() for i in range(n)]
 
 
-def _clip(source: str, number: int, codec: str) -> Item:
-    label = "spoof" if codec else "bonafide"
-    classes = ("MVQ", "None", "Time") if codec else ("Real", "Real", "Real")
-    file = f"{source}-{codec}-{number}"
-    return Item(2, file, Path(file), "train", label, *classes, codec=codec, source=source)
+def _clip(source: str, number: int, codec: str, label: str = "", variant: str = "") -> Item:
+    label = label or ("spoof" if codec else "bonafide")
+    known = {"spoof": ("MVQ", "None", "Time"), "bonafide": ("Real", "Real", "Real")}
+    classes = known.get(label, (None, None, None))
+    file = f"{source}-{codec}{variant}-{number}"
+    return Item(
+        *(2, file, Path(file), "train", label, *classes),
+        codec=codec,
+        variant=variant,
+        source=source,
+    )
 
 
 def test_folds_take_whole_sources_and_are_even() -> None:

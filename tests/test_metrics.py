@@ -69,15 +69,6 @@ def test_area_agrees_with_scikit_learn(ties: bool) -> None:
         assert area == pytest.approx(reference.roc_auc_score(is_codec, scores))
 
 
-def test_minimum_cost_agrees_with_trying_every_threshold() -> None:
-    for scores, is_codec in cases(ties=True):
-        tried = [
-            0.05 * 10 * np.mean(scores[is_codec] <= t) + 0.95 * np.mean(scores[~is_codec] > t)
-            for t in [-np.inf, *scores]
-        ]
-        assert metrics.minimum_dcf(scores, is_codec) == pytest.approx(min(tried) / 0.5)
-
-
 def test_cllr_is_in_bits_at_even_odds() -> None:
     is_codec = np.array([True, False, False])
     assert metrics.log_likelihood_ratio_cost(np.zeros(3), is_codec) == pytest.approx(1.0)
@@ -93,7 +84,7 @@ def test_f1_agrees_with_scikit_learn() -> None:
         generator = np.random.default_rng(seed)
         true, predicted = generator.integers(0, 4, size=(2, 40))
         true[:4] = range(4)
-        confusion = metrics.confusion_matrix(true, predicted, 4)
+        confusion = metrics.confusion_matrix(true, predicted, (4, 4))
         assert (confusion == reference.confusion_matrix(true, predicted)).all()
         assert metrics.f1_scores(confusion) == pytest.approx(
             reference.f1_score(true, predicted, average=None)
@@ -110,7 +101,7 @@ def test_f1_agrees_with_scikit_learn() -> None:
 
 
 def test_a_class_without_clips_has_no_f1() -> None:
-    confusion = metrics.confusion_matrix(np.array([0, 0, 1]), np.array([0, 2, 1]), 3)
+    confusion = metrics.confusion_matrix(np.array([0, 0, 1]), np.array([0, 2, 1]), (3, 3))
     assert np.isnan(metrics.f1_scores(confusion)[2])
     assert metrics.macro_f1(confusion) == pytest.approx((2 / 3 + 1) / 2)
     assert np.isnan(metrics.macro_f1(np.zeros((3, 3))))
@@ -175,12 +166,13 @@ def test_operating_points_are_those_of_scikit_learn(ties: bool) -> None:
 def test_minimum_cost_agrees_with_scikit_learn_at_any_prior(ties: bool) -> None:
     for scores, is_codec in cases(ties):
         alarm, hit, _ = reference.roc_curve(is_codec, scores, drop_intermediate=False)
-        for prior in (0.01, 0.5, 0.9):
-            costs = 3 * prior * (1 - hit) + 2 * (1 - prior) * alarm
-            found = metrics.minimum_dcf(
-                scores, is_codec, prior_codec=prior, cost_miss=3, cost_false_alarm=2
-            )
-            assert found == pytest.approx(costs.min() / min(3 * prior, 2 * (1 - prior)))
+        for miss, false in ((0.03, 1.98), (1.5, 1.0), (2.7, 0.2)):
+            costs = miss * (1 - hit) + false * alarm
+            least = metrics.minimum_dcf(scores, is_codec, miss_cost=miss, alarm_cost=false)
+            assert least == pytest.approx(costs.min() / min(miss, false))
+        # By default those of ASVspoof 5: prior .05, a miss ten times as costly.
+        costs = 0.5 * (1 - hit) + 0.95 * alarm
+        assert metrics.minimum_dcf(scores, is_codec) == pytest.approx(costs.min() / 0.5)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -206,19 +198,21 @@ def test_calibration_error_agrees_with_going_through_the_bins(ties: bool) -> Non
                 stated = np.average(probabilities[chosen], weights=weights[chosen])
                 share = np.average(came_true[chosen], weights=weights[chosen])
                 error += weights[chosen].sum() * abs(stated - share)
-        found = metrics.calibration_error(probabilities, came_true, weights)
-        assert found == pytest.approx(error / weights.sum())
+        computed = metrics.calibration_error(probabilities, came_true, weights)
+        assert computed == pytest.approx(error / weights.sum())
 
 
-def test_alike_makes_parts_equal_within_a_label_and_keeps_the_labels() -> None:
+def test_balanced_weights_make_parts_equal_within_a_label_and_keeps_the_labels() -> None:
     parts, is_codec = np.array([0, 0, 0, 1, 0, 1, 1]), np.array([1, 1, 1, 1, 0, 0, 0], bool)
-    assert metrics.alike(parts, is_codec) == pytest.approx([2 / 3] * 3 + [2.0, 1.5, 0.75, 0.75])
+    assert metrics.balanced_weights(parts, is_codec) == pytest.approx(
+        [2 / 3] * 3 + [2.0, 1.5, 0.75, 0.75]
+    )
     # A part that is not drawn takes no part.
     drawn = np.array([1.0, 1, 1, 0, 0, 2, 2])
-    assert metrics.alike(parts, is_codec, drawn) == pytest.approx([1, 1, 1, 0, 0, 2, 2])
-    both = metrics.alike(parts, is_codec, np.stack([np.ones(7), drawn]))
-    assert both[0] == pytest.approx(metrics.alike(parts, is_codec))
-    assert both[1] == pytest.approx(metrics.alike(parts, is_codec, drawn))
+    assert metrics.balanced_weights(parts, is_codec, drawn) == pytest.approx([1, 1, 1, 0, 0, 2, 2])
+    both = metrics.balanced_weights(parts, is_codec, np.stack([np.ones(7), drawn]))
+    assert both[0] == pytest.approx(metrics.balanced_weights(parts, is_codec))
+    assert both[1] == pytest.approx(metrics.balanced_weights(parts, is_codec, drawn))
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -238,67 +232,24 @@ def test_weights_are_the_same_as_repeated_clips(ties: bool) -> None:
             )
 
 
-def test_bootstrap_draws_whole_groups() -> None:
-    groups = np.array([0, 0, 1, 1, 1, 2])
-    counts = metrics.draw_counts(groups, 200, seed=1)
-    assert (counts[:, 0] == counts[:, 1]).all()
-    assert (counts[:, 2] == counts[:, 4]).all()
-    assert (counts[:, [0, 2, 5]].sum(axis=1) == 3).all()
+@pytest.mark.parametrize(
+    ("share", "trials", "limits"),
+    [(1.0, 2, (0.342, 1.0)), (0.0, 10, (0.0, 0.2775)), (0.5, 40.5, (0.352, 0.648))],
+)
+def test_interval_of_a_share_leaves_room_for_doubt(
+    share: float, trials: float, limits: tuple[float, float]
+) -> None:
+    assert metrics.wilson_interval(share, trials) == pytest.approx(limits, abs=1e-3)
 
 
-def test_bootstrap_interval_covers_a_mean_as_theory_says() -> None:
-    values = np.random.default_rng(3).normal(size=400)
-    (limits,) = metrics.intervals(
-        lambda weights: {"mean": metrics.weighted_mean(values, weights)}, np.arange(400), 2000
-    ).values()
-    half = 1.96 * values.std() / 20
-    assert limits == pytest.approx((values.mean() - half, values.mean() + half), abs=0.01)
+def test_there_is_no_interval_over_no_trials() -> None:
+    assert np.isnan(metrics.wilson_interval(float("nan"), 0)).all()
 
 
-def test_copies_of_a_clip_do_not_narrow_the_interval() -> None:
-    values = np.random.default_rng(3).normal(size=50)
-
-    def width(copies: int) -> float:
-        repeated = np.repeat(values, copies)
-        lower, upper = metrics.intervals(
-            lambda weights: {"mean": metrics.weighted_mean(repeated, weights)},
-            np.repeat(np.arange(50), copies),
-            500,
-        )["mean"]
-        return upper - lower
-
-    assert width(4) == pytest.approx(width(1))
-
-
-def test_same_seed_same_interval() -> None:
-    scores, is_codec = next(cases(ties=False))
-
-    def limits(seed: int) -> dict[str, tuple[float, float]]:
-        return metrics.intervals(
-            lambda w: {"eer": metrics.equal_error_rate(scores, is_codec, w)},
-            np.arange(len(scores)),
-            300,
-            seed,
-        )
-
-    assert limits(1) == limits(1)
-
-
-def test_intervals_are_the_quantiles_of_the_draws() -> None:
-    """More draws than are computed at once, and a draw in which the figure is not defined."""
-    scores, is_codec = np.array([1.0, 0.5, 0.2, -1.0]), np.array([True, True, False, False])
-    groups = np.array([0, 1, 2, 2])
-    weights = metrics.draw_counts(groups, 250, seed=5)
-    alone = [float(metrics.area_under_curve(scores, is_codec, one)) for one in weights]
-    assert np.isnan(alone).any()
-    limits = metrics.intervals(
-        lambda w: {"auc": metrics.area_under_curve(scores, is_codec, w)}, groups, 250, seed=5
-    )
-    assert limits["auc"] == pytest.approx(tuple(np.nanquantile(alone, [0.025, 0.975])))
-
-
-def test_interval_of_a_share_leaves_room_for_doubt() -> None:
-    lower, upper = metrics.wilson_interval(2, 2)
-    assert (lower, upper) == pytest.approx((0.342, 1.0), abs=1e-3)
-    assert metrics.wilson_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-3)
-    assert np.isnan(metrics.wilson_interval(0, 0)).all()
+def test_versions_of_an_utterance_are_one_trial() -> None:
+    groups = np.repeat([0, 1, 2, 3], 5)
+    assert metrics.effective_groups(groups) == pytest.approx(4)
+    # Half of all clips are of one utterance: worth fewer than four.
+    assert metrics.effective_groups(np.array([0, 0, 0, 1, 2, 3])) == pytest.approx(36 / 12)
+    assert metrics.effective_groups(groups, np.arange(20) < 10) == pytest.approx(2)
+    assert metrics.effective_groups(groups[:0]) == 0

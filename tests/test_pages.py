@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
@@ -18,8 +21,10 @@ from codecsleuth.evaluation.document import Report
 from codecsleuth.evaluation.scores import ScoreTable
 from codecsleuth.report.analysis_page import analysis_page, clock
 from codecsleuth.report.evaluation_page import evaluation_page, reliability
+from codecsleuth.report.evaluation_tables import render
 from codecsleuth.taxonomy import CLASSES
-from conftest import Outcome, scored
+from codecsleuth.verdict import VERDICTS
+from conftest import Outcome, score_file
 
 HOSTILE = (
     "<script>alert(1)</script>.wav",
@@ -78,16 +83,17 @@ def is_self_contained(page: str) -> Reader:
     return read
 
 
-def analysis(path: str = "call.wav", segments: int = 5, **changes: Any) -> dict[str, Any]:
+def analysis(path: str = "call.wav", windows: int = 5, **changes: Any) -> dict[str, Any]:
     pieces = [
         {"start_s": 2.0 * n, "end_s": 2.0 * n + 4, "codec_probability": (n % 5) / 4}
-        for n in range(segments)
+        for n in range(windows)
     ]
-    evidence = {"sha256": "d" * 64, "bytes": 123456, "format": "WAV PCM_16"}
+    evidence = {"sha256": "d" * 64, "bytes": 123456, "container": "WAV", "coding": "PCM_16"}
     evidence |= {"sample_rate": 16000, "channels": 1, "duration_s": 12.0}
     axes = {
         axis.lower(): {
             "label": CLASSES[axis][1],
+            "likeliest": CLASSES[axis][1],
             "probability": 0.75,
             "probabilities": dict.fromkeys(CLASSES[axis][1:], 0.25) | {CLASSES[axis][1]: 0.75},
         }
@@ -96,17 +102,17 @@ def analysis(path: str = "call.wav", segments: int = 5, **changes: Any) -> dict[
     result = {"path": path, "status": "ok", "evidence": evidence, "verdict": "codec"}
     result |= {"codec_probability": 0.9, "log10_lr": 2.0, "taxonomy": axes}
     result |= {"familiarity": 0.31, "candidates": []}
-    return {**result, "segments": pieces, "warnings": [], **changes}
+    return {**result, "windows": pieces, "findings": [], **changes}
 
 
 def content(*results: dict[str, Any]) -> dict[str, Any]:
     settings = {"sample_rate": 16000, "window_s": 4.0375, "hop_s": 2.01875, "device": "cpu"}
     settings |= {"codec_threshold": 0.8, "bona_fide_threshold": 0.2}
     model = {"name": "compact", "version": "1", "sha256": "e" * 64, "tasks": list(CLASSES)}
-    verdicts = dict.fromkeys(("codec", "bona_fide", "inconclusive"), 0)
+    verdicts = {one.name: 0 for one in VERDICTS}
     summary = {"files": len(results), "analysed": len(results), "errors": 0, "verdicts": verdicts}
     return {
-        "schema": "codecsleuth/analysis/1",
+        "schema": "codecsleuth/analysis/2",
         "tool": {"name": "codecsleuth", "version": "1.2.3"},
         "model": model,
         "settings": settings,
@@ -130,8 +136,8 @@ def test_the_page_says_what_the_answer_says(
         *("Vector quantisation (VQ)", result["taxonomy"]["aux"]["label"], "inconclusive"),
     ):
         assert words in text, words
-    assert all(warning in text for warning in result["warnings"])
-    assert page.count("<title>0:0") == len(result["segments"])
+    assert all(finding["message"] in text for finding in result["findings"])
+    assert page.count("<title>0:0") == len(result["windows"])
 
 
 def test_the_same_answer_gives_the_same_bytes_and_is_not_overwritten(
@@ -165,7 +171,11 @@ def test_a_name_cannot_take_the_page_over(name: str) -> None:
     error = {"path": name, "status": "error", "error": {"kind": "io", "message": name}}
     candidates = [{"codec": name, "score": 0.5, "taxonomy": {"vq": name}, "disagrees": ["vq"]}]
     page = analysis_page(
-        content(analysis(name, warnings=[name], candidates=candidates), error, analysis(name))
+        content(
+            analysis(name, findings=[{"message": name}], candidates=candidates),
+            error,
+            analysis(name),
+        )
     )
     text = is_self_contained(page).text
     assert name.replace("\u202e", "\\u202e") in text
@@ -186,23 +196,23 @@ def test_an_axis_of_unknown_class_and_codecs_that_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("log10_lr", "verdict", "told"),
+    ("log10_lr", "verdict", "words"),
     [
         (2.0, "codec", "about 100 times as probable if the speech has passed through"),
         (-1.2, "bona_fide", "about 16 times as probable if the speech has not passed through"),
         (0.0, "inconclusive", "as probable with a neural codec as without one"),
     ],
 )
-def test_the_strength_of_the_evidence_in_words(log10_lr: float, verdict: str, told: str) -> None:
+def test_the_strength_of_the_evidence_in_words(log10_lr: float, verdict: str, words: str) -> None:
     page = analysis_page(content(analysis(log10_lr=log10_lr, verdict=verdict)))
-    assert told in Reader(page).text
+    assert words in Reader(page).text
     assert ("if there was one" in page) == (verdict != "codec")
 
 
 def test_no_answer_breaks_the_page() -> None:
-    """No axes, no segments, a whole night of segments; odds beyond the scale."""
-    bare = analysis(taxonomy={}, segments=0, log10_lr=9.0)
-    night = analysis(segments=20_000)
+    """No axes, no windows, a whole night of windows; odds beyond the scale."""
+    bare = analysis(taxonomy={}, windows=0, log10_lr=9.0)
+    night = analysis(windows=20_000)
     for result in (bare, night):
         page = analysis_page(content(result))
         is_self_contained(page)
@@ -214,7 +224,7 @@ def test_times_are_written_as_people_do() -> None:
     assert [clock(s) for s in (0, 4.04, 59.96, 3723)] == ["0:00", "0:04", "1:00", "1:02:03"]
 
 
-def judged_table(names: tuple[str, ...] = (), tasks: tuple[str, ...] = tuple(CLASSES)) -> Any:
+def labelled_scores(names: tuple[str, ...] = (), tasks: tuple[str, ...] = tuple(CLASSES)) -> Any:
     generator = np.random.default_rng(3)
     items = []
     for number in range(40):
@@ -229,7 +239,7 @@ def judged_table(names: tuple[str, ...] = (), tasks: tuple[str, ...] = tuple(CLA
 
 
 def test_the_page_of_an_evaluation_shows_figures_plots_and_parts() -> None:
-    report = Report((scored(judged_table(("A", "B"))),), 50, 0)
+    report = Report((score_file(labelled_scores(("A", "B"))),), 50, 0)
     page = evaluation_page(report)
     read = is_self_contained(page)
     for words in (
@@ -239,29 +249,50 @@ def test_the_page_of_an_evaluation_shows_figures_plots_and_parts() -> None:
     ):
         assert words in read.text, words
     assert page.count('<span class="bar') > 5
-    assert page == evaluation_page(Report((scored(judged_table(("A", "B"))),), 50, 0))
+    assert page == evaluation_page(Report((score_file(labelled_scores(("A", "B"))),), 50, 0))
+
+
+def test_the_page_of_a_model_of_three_classes_shows_labels_and_pairs() -> None:
+    whole = labelled_scores(tasks=("VQ",))
+    items = tuple(
+        replace(item, label="vocoder", vq=None) if number % 4 == 3 else item
+        for number, item in enumerate(whole.items)
+    )
+    logits = np.random.default_rng(0).normal(size=(40, 3))
+    scores = ScoreTable(items, {"BIN": logits})
+    run = score_file(scores, Calibration(classes=("codec", "vocoder", "bona fide")))
+    report = Report((run,), 20, 0)
+    read = is_self_contained(evaluation_page(report))
+    for words in ("Verdicts by label", "codec against vocoder", "Class pairs", "neural synthesis"):
+        assert words in read.text, words
+    console = Console(width=80, file=StringIO())
+    console.print(render(report))
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    for words in ("Label \\ verdict", "vocoder against bona fide", "vocoder", "inconclusive"):
+        assert words in text, words
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_codec_or_source_cannot_take_the_page_over(name: str) -> None:
-    run = scored(judged_table((name, "B")), folder=name, description=name)
+    run = score_file(labelled_scores((name, "B")), folder=name, description=name)
     page = evaluation_page(Report((run,), 0, 0, (Path(name),)))
     assert name.replace("\u202e", "\\u202e") in is_self_contained(page).text
     assert "\u202e" not in page
 
 
 def test_the_page_of_a_model_without_detection_or_of_one_label() -> None:
-    axes = ScoreTable(*vars(judged_table(tasks=("VQ", "DEC"))).values())
-    text = is_self_contained(evaluation_page(Report((scored(axes),), 0, 0))).text
+    axes = ScoreTable(*vars(labelled_scores(tasks=("VQ", "DEC"))).values())
+    text = is_self_contained(evaluation_page(Report((score_file(axes),), 0, 0))).text
     assert "Detection error" not in text and "Reliability of VQ" in text
-    whole = judged_table()
+    whole = labelled_scores()
     real = ScoreTable(whole.items[::2], {t: v[::2] for t, v in whole.logits.items()})
-    text = is_self_contained(evaluation_page(Report((scored(real),), 10, 0))).text
+    text = is_self_contained(evaluation_page(Report((score_file(real),), 10, 0))).text
     assert "no clips of codec" in text and "Detection error" not in text
 
 
 def test_the_curve_passes_through_the_equal_error_rate() -> None:
-    report = Report((scored(judged_table(), Calibration()),), 0, 0)
+    report = Report((score_file(labelled_scores(), Calibration()),), 0, 0)
     eer = report.evaluation.tasks["BIN"].figures["eer"].value
     page = evaluation_page(report)
     (dot,) = re.findall(r'<circle class="ink" cx="([\d.]+)" cy="([\d.]+)"', page)

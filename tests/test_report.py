@@ -10,13 +10,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from codecsleuth.report.document import CSV_COLUMNS, csv_header, csv_line, document, json_line
 from rich.cells import cell_len
 from rich.console import Console
 
 from codecsleuth.audio.recording import Evidence
 from codecsleuth.calibration import Calibration
 from codecsleuth.inference.model import Analysis, AxisAnswer, Candidate, FileError, Model, Segment
-from codecsleuth.report.document import CSV_COLUMNS, csv_header, csv_line, document, json_line
 from codecsleuth.report.summary import summarize
 from codecsleuth.report.table import render
 from codecsleuth.report.words import VERDICT_WORDS, ratio, support

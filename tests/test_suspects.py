@@ -1,4 +1,4 @@
-"""Candidates, codecs never met, and how much a poor recording's evidence is worth."""
+"""Candidates, unknown codecs, and calibration by the quality of a recording."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from codecsleuth.arrays import sigmoid
 from codecsleuth.audio.recording import Evidence
 from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
@@ -16,10 +15,11 @@ from codecsleuth.data.items import Item
 from codecsleuth.inference.model import Analysis, RawAnswer, WindowLogits, conclude
 from codecsleuth.models.compact import CompactConfig, CompactNet
 from codecsleuth.taxonomy import CLASSES, FAMILY, family_class
-from codecsleuth.training.compact.trainer import family_indices, rarity
-from codecsleuth.training.fitting import calibrate, fit_calibration, fit_reliability
-from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
+from codecsleuth.training.compact.labels import family_indices, rarity
+from codecsleuth.training.fitting import calibrate, fit_calibration, fit_quality_calibration
+from codecsleuth.training.held_out import FAMILIARITY, KNOWN_FAMILY, QUALITY, HeldOut
 from conftest import speech_like
+from test_calibration import verdicts_of
 
 FAMILIES = ("DAC", "Mimi", "WavTokenizer")
 FACTS = Evidence("ab" * 32, 128_044, "WAV PCM_16", 16_000, 1, 4.0)
@@ -52,14 +52,14 @@ def test_a_candidate_of_another_kind_than_the_answer_says_so() -> None:
     assert by_name["WavTokenizer"].disagrees == ("vq",)
 
 
-def test_a_strange_codec_is_unknown_unless_its_class_is_clear() -> None:
+def test_an_unknown_codec_has_no_class_unless_its_class_is_clear() -> None:
     clear, vague = [8.0, 0.0, 0.0], [1.0, 0.0, 0.0]
     assert answer([0.1, 0.0, 0.0], vague).taxonomy["vq"].label == "unknown"
     assert answer([0.1, 0.0, 0.0], clear).taxonomy["vq"].label == "MVQ"
     assert answer([5.0, 0.0, 0.0], vague).taxonomy["vq"].label == "MVQ"
 
 
-def test_the_classes_of_an_unknown_are_still_told() -> None:
+def test_the_classes_of_an_unknown_codec_are_still_given() -> None:
     axis = answer([0.1, 0.0, 0.0], [1.0, 0.0, 0.0]).taxonomy["vq"]
     assert axis.probability == axis.probabilities["MVQ"] > axis.probabilities["SQ"]
 
@@ -109,7 +109,7 @@ def network(share: float = 0.0) -> CompactNet:
     return CompactNet(config).eval()
 
 
-def test_the_network_answers_the_tasks_and_its_evidence_the_families(
+def test_the_network_gives_the_tasks_and_its_outputs_the_families(
     waveforms: torch.Tensor,
 ) -> None:
     with torch.inference_mode():
@@ -139,13 +139,13 @@ def test_families_that_disagree_make_an_axis_less_sure(waveforms: torch.Tensor) 
     torch.testing.assert_close(after[:, single], halfway, rtol=1e-3, atol=1e-4)
 
 
-def test_reliability_changes_nothing_before_it_is_fitted(waveforms: torch.Tensor) -> None:
+def test_quality_calibration_changes_nothing_before_it_is_fitted(waveforms: torch.Tensor) -> None:
     net = network()
     with torch.inference_mode():
         before = net(waveforms)["BIN"]
-        net.reliability.slope.fill_(-0.5)
+        net.quality_calibration.slope.fill_(-0.5)
         after = net(waveforms)["BIN"]
-    quality = net.reliability.measure(net.front_end(waveforms)).sum(dim=1, keepdim=True)
+    quality = net.quality_calibration.measure(net.front_end(waveforms)).sum(dim=1, keepdim=True)
     torch.testing.assert_close(after, before * (-0.5 * quality).exp(), rtol=1e-4, atol=1e-5)
 
 
@@ -162,23 +162,23 @@ def noisy_scores(clips: int = 6000) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.stack([raw, np.zeros(clips)], axis=1), quality, labels
 
 
-def test_reliability_finds_how_evidence_fades_with_quality() -> None:
-    slope, shift = fit_reliability(*noisy_scores())
+def test_quality_calibration_finds_how_evidence_fades_with_quality() -> None:
+    slope, shift = fit_quality_calibration(*noisy_scores())
     assert slope[0] == pytest.approx(0.7, abs=0.1)
     assert shift[0] == pytest.approx(0.5, abs=0.15)
 
 
-def test_calibration_on_left_out_clips_sets_what_is_strange() -> None:
+def test_calibration_on_left_out_clips_sets_which_codecs_are_unknown() -> None:
     logits, quality, labels = noisy_scores()
     net = network()
     familiar = np.linspace(0.0, 1.0, len(labels))
     answers = {"BIN": logits, QUALITY: np.repeat(quality, 2, axis=1)}
-    answers |= {FAMILIARITY: familiar[:, None], MET: (labels == 0)[:, None].astype(float)}
+    answers |= {FAMILIARITY: familiar[:, None], KNOWN_FAMILY: (labels == 0)[:, None].astype(float)}
     held_out = HeldOut("", np.arange(len(labels)), {k: v[None] for k, v in answers.items()})
-    fitted = calibrate(net.reliability, held_out, {"BIN": labels})
-    strange = (familiar[labels == 0] < fitted.familiar_threshold).mean()
-    assert strange == pytest.approx(0.25, abs=0.01)
-    assert net.reliability.slope.abs().sum() > 0.0
+    fitted = calibrate(net.quality_calibration, held_out, {"BIN": labels})
+    unknown = (familiar[labels == 0] < fitted.familiar_threshold).mean()
+    assert unknown == pytest.approx(0.25, abs=0.01)
+    assert net.quality_calibration.slope.abs().sum() > 0.0
 
 
 def test_thresholds_allow_for_augmented_clips() -> None:
@@ -190,8 +190,8 @@ def test_thresholds_allow_for_augmented_clips() -> None:
     logits = np.stack([np.concatenate([raw, augmented]), np.zeros(8000)], axis=1)
     both = np.tile(labels, 2)
     plain = np.arange(8000) < 4000
-    fitted = fit_calibration({"BIN": logits}, {"BIN": both}, as_it_is=plain)
-    verdicts = np.array([fitted.verdict(float(p)) for p in sigmoid(fitted.log_odds(logits))])
+    fitted = fit_calibration({"BIN": logits}, {"BIN": both}, unaugmented=plain)
+    verdicts = verdicts_of(fitted, logits)
     false_alarms = (verdicts == "codec") & (both == 1)
     assert false_alarms[plain].sum() / 2000 <= 0.021
     assert false_alarms[~plain].sum() / 2000 <= 0.033

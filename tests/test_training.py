@@ -23,11 +23,12 @@ from codecsleuth.inference.model import Model
 from codecsleuth.models.compact import CompactConfig
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.training.checkpoint import read_checkpoint
+from codecsleuth.training.compact import views as compact_views
+from codecsleuth.training.compact.config import TrainingConfig
 from codecsleuth.training.compact.trainer import FINAL_NAME, LEFT_OUT_NAME, Trainer
-from codecsleuth.training.compact.views import ViewMaker, clips_sha256
-from codecsleuth.training.config import TrainingConfig
+from codecsleuth.training.compact.views import ViewMaker
 from codecsleuth.training.held_out import QUALITY, HeldOut, read_held_out
-from codecsleuth.training.run import CHECKPOINT_NAME, LOG_NAME
+from codecsleuth.training.run import CHECKPOINT_NAME, LOG_NAME, one_cycle
 from codecsleuth.weights import read_weights
 from conftest import ROOT, speech_like
 
@@ -74,7 +75,7 @@ def trainer(
     dropout: float = 0.3,
 ) -> Trainer:
     table = read_items(data)
-    maker = ViewMaker(config.augmentation, config.seed, views, clips_sha256(table))
+    maker = ViewMaker(config.augmentation, config.seed, views, table.audio_sha256)
     for _ in maker.render(table.items, maker.missing(config.views), workers=1):
         pass
     network = CompactConfig(members=2, hidden=8, embedding=4, dropout=dropout)
@@ -261,8 +262,8 @@ def test_calibration_is_fitted_to_the_answers_given(
     logits = np.stack([shift + codec + noise, np.zeros(len(table))], axis=1)
     answers = {"BIN": logits[None], QUALITY: np.zeros((1, len(table), 2))}
     path = tmp_path / "left-out.safetensors"
-    HeldOut(clips_sha256(table), np.arange(len(table)), answers).write(path)
-    given = read_held_out([path], clips_sha256(table))
+    HeldOut(table.clips_sha256, np.arange(len(table)), answers).write(path)
+    given = read_held_out([path], table.clips_sha256)
     run(trainer(data, views, calibrate_on=given), tmp_path)
     fitted = Calibration.from_dict(read_weights(tmp_path / FINAL_NAME).calibration)
     even = -fitted.bin_bias / fitted.bin_scale
@@ -274,26 +275,65 @@ def test_a_run_without_a_source_tells_what_it_says_of_it(
 ) -> None:
     run(trainer(data, views, replace(CONFIG, left_out_sources=("page/two",))), tmp_path)
     table = read_items(data)
-    told = read_held_out([tmp_path / LEFT_OUT_NAME], clips_sha256(table))
+    told = read_held_out([tmp_path / LEFT_OUT_NAME], table.clips_sha256)
     assert {table.items[row].source for row in told.rows} == {"page/two"}
-    assert told.answers["VQ"].shape == (CONFIG.views, len(told.rows), 4)
+    assert told.outputs["VQ"].shape == (CONFIG.views, len(told.rows), 4)
 
 
 def test_answers_about_other_clips_are_refused(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "left-out.safetensors"
     HeldOut("other", np.arange(1), {"BIN": np.zeros((1, 1, 2))}).write(path)
     with pytest.raises(DataError, match="other data"):
-        read_held_out([path], clips_sha256(read_items(data)))
+        read_held_out([path], read_items(data).clips_sha256)
 
 
 def test_views_do_not_depend_on_the_number_of_workers(data: Path, tmp_path: Path) -> None:
     table = read_items(data)
     rendered = []
     for workers in (1, 2):
-        maker = ViewMaker(CONFIG.augmentation, 1, tmp_path / str(workers), clips_sha256(table))
+        maker = ViewMaker(CONFIG.augmentation, 1, tmp_path / str(workers), table.audio_sha256)
         assert sum(maker.render(table.items, [1], workers)) == len(table)
         rendered.append(np.asarray(maker.load(1)))
     np.testing.assert_array_equal(*rendered)
+
+
+def test_the_learning_rate_rises_to_its_peak_and_no_further() -> None:
+    factors = [one_cycle(step / 1000, 0.15) for step in range(1001)]
+    assert max(factors) == factors[150] == 1.0
+    assert 0.0 < factors[0] < 0.05
+
+
+def test_rendered_views_are_kept_until_what_they_follow_from_changes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "front_end.py"
+    text = '"""Said so."""\n\n\ndef double(x):\n    """Twice."""\n    return 2 * x\n'
+
+    def path(code: str = text, audio: str = "ab") -> Path:
+        module.write_text(code, encoding="utf-8")
+        monkeypatch.setattr(compact_views.front_end, "__file__", str(module))
+        return ViewMaker(CONFIG.augmentation, 1, tmp_path, audio).path(1)
+
+    first = path()
+    assert path(text.replace("Twice", "Two times").replace("Said", "Put")) == first
+    assert path(text.replace("2 *", "3 *")) != first
+    assert path(audio="cd") != first
+    monkeypatch.setattr(compact_views.metadata, "version", lambda name: "0.0")
+    assert path() != first
+
+
+def test_the_hash_of_the_audio_follows_from_the_files_alone(data: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "data"
+    shutil.copytree(data, copied)
+    table = (copied / "items.csv").read_text(encoding="utf-8")
+    (copied / "items.csv").write_text(table.replace("SVQ", "MVQ"), encoding="utf-8")
+    assert read_items(copied).audio_sha256 == read_items(data).audio_sha256
+    shutil.copyfile(data / "1.flac", copied / "2.flac")
+    changed = read_items(copied)
+    assert changed.audio_sha256 != read_items(data).audio_sha256
+    (copied / "3.flac").unlink()
+    with pytest.raises(DataError, match=r"3\.flac \(row 14\): cannot be read"):
+        _ = replace(changed).audio_sha256
 
 
 def command(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:

@@ -7,6 +7,7 @@ probabilities.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from typing import Final
@@ -119,11 +120,15 @@ class _Detector(nn.Module):
 
 @cache
 def _network() -> _Detector:
-    from silero_vad import load_silero_vad
+    with warnings.catch_warnings():
+        # How the package loads its own weights is its own matter.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from silero_vad import load_silero_vad
 
+        state = load_silero_vad().state_dict()
     tensors = {
         name.removeprefix("_model."): value
-        for name, value in load_silero_vad().state_dict().items()
+        for name, value in state.items()
         if name.startswith("_model.")
     }
     return _Detector(tensors).eval().requires_grad_(False)

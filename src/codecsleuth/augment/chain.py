@@ -7,59 +7,26 @@ rate, level, clipping, length, lossy storage) are all here, and are drawn alike 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from codecsleuth.audio.windows import SAMPLE_RATE
+from codecsleuth.augment.channels import CODERS, TELEPHONE_RATE, Waveform, fit, resample
 
-Waveform = NDArray[np.float32]
 Step = Callable[[Waveform, np.random.Generator], Waveform]
 
-TELEPHONE_RATE: Final = 8_000
-#: G.711 in both laws, full-rate GSM and ADPCM, as libsndfile has them. Mu-law is the likeliest.
-TELEPHONE_CODERS: Final = (
-    ("WAV", "ULAW"),
-    ("WAV", "ULAW"),
-    ("WAV", "ULAW"),
-    ("WAV", "ALAW"),
-    ("WAV", "GSM610"),
-    ("WAV", "GSM610"),
-    ("AU", "G721_32"),
+#: What a narrow-band call goes through; mobile telephones and landlines are the likeliest.
+NARROW_BAND: Final = (
+    *("mulaw", "mulaw", "alaw", "gsm", "amr-nb", "amr-nb", "amr-nb", "g726", "g723.1"),
 )
-
-
-def lossy_round_trip(
-    waveform: Waveform, container: str, subtype: str, rate: int = SAMPLE_RATE, **options: Any
-) -> Waveform:
-    """Encode and decode in memory with one of libsndfile's lossy coders.
-
-    Args:
-        waveform: ``(samples,)``.
-        container: as `soundfile` names it, such as ``MP3``, ``OGG`` or ``WAV``.
-        subtype: the coder in it, such as ``MPEG_LAYER_III``, ``VORBIS``, ``OPUS`` or ``GSM610``.
-        rate: sampling rate in hertz.
-        options: of `soundfile.write`, such as ``compression_level``, 0 (best) to 1 (smallest).
-    """
-    buffer = io.BytesIO()
-    clipped = np.clip(waveform, -1.0, 1.0)
-    soundfile.write(buffer, clipped, rate, format=container, subtype=subtype, **options)
-    buffer.seek(0)
-    decoded, decoded_rate = soundfile.read(buffer, dtype="float32")
-    return resample(decoded, decoded_rate, rate)[: len(waveform)]
-
-
-def resample(waveform: Waveform, rate_in: int, rate_out: int) -> Waveform:
-    """Resample with soxr HQ; the same array when the rates agree."""
-    if rate_in == rate_out:
-        return waveform
-    return cast(Waveform, soxr.resample(waveform, rate_in, rate_out, quality="HQ"))
+#: What a wide-band call goes through: landlines, headsets, calls over the internet.
+WIDE_BAND: Final = ("g722", "msbc", "opus-voice", "opus-voice")
+#: Share of what was stored that is stored once more.
+STORED_AGAIN: Final = 0.05
 
 
 def shape_spectrum(waveform: Waveform, gains_db: NDArray[np.float64]) -> Waveform:
@@ -93,14 +60,17 @@ def high_pass(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 
 
 def telephone(waveform: Waveform, rng: np.random.Generator) -> Waveform:
-    """Telephone band, 8 kHz, most often through a coder that telephony has (`TELEPHONE_CODERS`)."""
-    narrow = resample(high_pass(waveform, rng), SAMPLE_RATE, TELEPHONE_RATE)
-    if rng.random() < 0.75:
-        container, coder = TELEPHONE_CODERS[int(rng.integers(len(TELEPHONE_CODERS)))]
-        narrow = lossy_round_trip(narrow, container, coder, TELEPHONE_RATE)
-    # Coders in blocks give back a little more or less.
-    wide = resample(narrow, TELEPHONE_RATE, SAMPLE_RATE)[: len(waveform)]
-    return np.pad(wide, (0, len(waveform) - len(wide)))
+    """Telephone band, 8 kHz, most often through a coder that telephony has (`NARROW_BAND`)."""
+    voice = high_pass(waveform, rng)
+    if rng.random() < 0.8:
+        return CODERS[NARROW_BAND[int(rng.integers(len(NARROW_BAND)))]](voice, rng)
+    narrow = resample(voice, SAMPLE_RATE, TELEPHONE_RATE)
+    return fit(resample(narrow, TELEPHONE_RATE, SAMPLE_RATE), len(waveform))
+
+
+def wide_band_call(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+    """A call at 16 kHz, through one of `WIDE_BAND`."""
+    return CODERS[WIDE_BAND[int(rng.integers(len(WIDE_BAND)))]](waveform, rng)
 
 
 def other_rate(waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -108,24 +78,6 @@ def other_rate(waveform: Waveform, rng: np.random.Generator) -> Waveform:
     rate = int(rng.choice([11_025, 12_000, 22_050, 24_000, 32_000, 44_100, 48_000]))
     there = resample(waveform, SAMPLE_RATE, rate)
     return resample(there, rate, SAMPLE_RATE)[: len(waveform)]
-
-
-def mp3(waveform: Waveform, rng: np.random.Generator) -> Waveform:
-    """MP3, from about 24 to 160 kbit/s."""
-    level = rng.uniform(0.0, 0.9)
-    return lossy_round_trip(
-        waveform, "MP3", "MPEG_LAYER_III", compression_level=level, bitrate_mode="CONSTANT"
-    )
-
-
-def vorbis(waveform: Waveform, rng: np.random.Generator) -> Waveform:
-    """Ogg Vorbis."""
-    return lossy_round_trip(waveform, "OGG", "VORBIS", compression_level=rng.uniform(0.0, 0.9))
-
-
-def opus(waveform: Waveform, rng: np.random.Generator) -> Waveform:
-    """Opus, from about 16 to 100 kbit/s."""
-    return lossy_round_trip(waveform, "OGG", "OPUS", compression_level=rng.uniform(0.6, 0.96))
 
 
 def noise(waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -202,12 +154,27 @@ DEFAULT_CHAIN: Final[tuple[tuple[Step, float], ...]] = (
     (clip_level, 0.06),
     (gain, 0.5),
     (other_rate, 0.15),
-    (telephone, 0.12),
+    (telephone, 0.13),
+    (wide_band_call, 0.04),
     (low_pass, 0.25),
     (quantise, 0.12),
 )
-#: At most one of these is applied, after the chain.
-STORAGE: Final[tuple[tuple[Step, float], ...]] = ((mp3, 0.12), (vorbis, 0.05), (opus, 0.16))
+#: How it is kept or sent, after the chain: one of these, or (`STORED_AGAIN`) two. A call that is
+#: recorded and then sent is a call of the chain and one of these: about 5 % of all clips.
+STORAGE: Final[tuple[tuple[Step, float], ...]] = (
+    (CODERS["mp3"], 0.05),
+    (CODERS["mp3-full-rate"], 0.04),
+    (CODERS["mp3-variable"], 0.05),
+    (CODERS["aac"], 0.08),
+    (CODERS["vorbis"], 0.03),
+    (CODERS["opus"], 0.06),
+    (CODERS["opus-voice"], 0.04),
+    (CODERS["amr-nb"], 0.01),
+    (CODERS["wma"], 0.01),
+    (CODERS["ac3"], 0.01),
+    (CODERS["sbc"], 0.01),
+    (CODERS["aptx"], 0.005),
+)
 
 
 @dataclass(frozen=True)
@@ -241,11 +208,12 @@ class Augmentation:
         return waveform[start : start + length]
 
     def _store(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
-        draw = rng.random()
-        for step, probability in STORAGE:
-            if draw < probability:
-                return step(waveform, rng)
-            draw -= probability
+        shares = np.array([share for _, share in STORAGE])
+        if rng.random() >= shares.sum():
+            return waveform
+        for _ in range(2 if rng.random() < STORED_AGAIN else 1):
+            step, _ = STORAGE[int(rng.choice(len(STORAGE), p=shares / shares.sum()))]
+            waveform = step(waveform, rng)
         return waveform
 
 

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from codecsleuth.audio.windows import SAMPLE_RATE
-from codecsleuth.augment.chain import Waveform
+from codecsleuth.augment.channels import Waveform
 from codecsleuth.errors import UsageError
 
 _PARALLEL: Final = 8

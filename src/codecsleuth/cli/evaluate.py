@@ -2,47 +2,89 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from codecsleuth.cli.options import Device, Precision
+from codecsleuth.cli import status
+from codecsleuth.cli.loading import Computing
+from codecsleuth.cli.options import (
+    AllowMissingOption,
+    Device,
+    DeviceOption,
+    JsonOption,
+    OfflineOption,
+    OutputOption,
+    Precision,
+    PrecisionOption,
+    ProtocolOption,
+    WorkersOption,
+)
 from codecsleuth.errors import DataError, UsageError
-from codecsleuth.inference.compute import available_cores
 
 if TYPE_CHECKING:
     from codecsleuth.cli.output import Output
+    from codecsleuth.data.items import ItemTable
     from codecsleuth.evaluation.document import Report
-    from codecsleuth.evaluation.scores import Scored, Unreadable
+    from codecsleuth.evaluation.score_file import ScoreFile
     from codecsleuth.evaluation.selection import Selection
 
-EXIT_INPUT: Final = 1
 SEED: Final = 0
 FOLD_MARK: Final = "{fold}"
+DEFAULT_MODEL: Final = "compact"
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Which clips of which data folder."""
+
+    data: Path | None
+    protocols: tuple[Path, ...]
+    split: str | None
+    sources: tuple[str, ...]
+    left_out: tuple[str, ...]
+    fold: str | None
+    folds: int | None
+    allow_missing: bool
+
+    def read(self) -> ItemTable:
+        """The data folder's clips."""
+        from codecsleuth.cli.loading import read_table
+        from codecsleuth.evaluation.selection import DEFAULT_SPLIT
+
+        held_out = self.left_out or self.fold or self.folds
+        by_default = None if held_out or self.protocols else DEFAULT_SPLIT
+        split = self.split or by_default
+        return read_table(
+            self.data or Path(),
+            self.protocols,
+            (split,) if split else None,
+            allow_missing=self.allow_missing,
+        )
+
+    def select(self, table: ItemTable, number: str) -> Selection:
+        """The clips of one fold; all if there are none."""
+        from codecsleuth.evaluation.selection import select
+
+        return select(
+            table,
+            split=self.split,
+            sources=self.sources,
+            left_out=self.left_out,
+            fold=f"{number}/{self.folds}" if self.folds else self.fold,
+        )
 
 
 @dataclass(frozen=True)
 class Job:
-    """One model and the clips it is to score."""
+    """One model, the clips that it is to score, and the file for the scores."""
 
     model: str
     selection: Selection
     scores: Output | None
-
-
-@dataclass(frozen=True)
-class Computing:
-    """How models compute."""
-
-    device: str
-    precision: str
-    offline: bool
-    workers: int
 
 
 def evaluate(
@@ -50,10 +92,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="Folder with an items.csv, or CodecFake+."),
     ] = None,
-    protocol: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Take the clips of this CodecFake+ list; repeatable."),
-    ] = None,
+    protocol: ProtocolOption = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -94,12 +133,14 @@ def evaluate(
             metavar="NAME|PATH", show_default="compact", help="Model name, or a weights file."
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write there instead of stdout.")
-    ] = None,
+    json: JsonOption = False,
+    output: OutputOption = None,
     scores: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write each clip's scores there, as CSV.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write each clip's scores there, as CSV (.csv, .csv.gz or .csv.xz).",
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page with plots there.")
@@ -107,31 +148,23 @@ def evaluate(
     force: Annotated[
         bool, typer.Option("--force", help="Let --output, --scores and --report overwrite a file.")
     ] = False,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Go on without audio that is not there.")
-    ] = False,
+    allow_missing: AllowMissingOption = False,
     bootstrap: Annotated[
         int, typer.Option(min=0, max=100_000, help="Draws for the intervals; 0 for none.")
     ] = 1000,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.cpu,
-    precision: Annotated[
-        Precision,
-        typer.Option(help="Of a large network; auto: bfloat16 where the hardware computes in it."),
-    ] = Precision.auto,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=256, show_default="CPU cores", help="Files at a time.")
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    device: DeviceOption = Device.cpu,
+    precision: PrecisionOption = Precision.float32,
+    workers: WorkersOption = None,
+    offline: OfflineOption = False,
 ) -> None:
     """Measure a model on labelled clips: error rates, F1, confusion, calibration.
 
     Exit status: 0 all clips scored; 1 some could not be read (the others were scored); 2 wrong
     usage.
     """
-    from functools import partial
-
-    from codecsleuth.cli.output import Output, quiet_libraries, refuse_same_file
+    from codecsleuth.cli.output import Output, quiet_libraries, refuse_inputs, refuse_same_file
     from codecsleuth.evaluation.document import Report
+    from codecsleuth.evaluation.score_file import read_score_file
 
     choice = {
         "--data": data,
@@ -148,41 +181,29 @@ def evaluate(
     _check_options(choice, from_scores, model or "", str(scores or FOLD_MARK))
     if force and output is None and scores is None and report is None:
         raise UsageError("--force is for --output, --scores and --report")
-    refuse_same_file(output=output, scores=scores, report=report)
-    target = Output.checked(output, force)
-    page = Output.extra(report, force, "--report")
-    computing = Computing(device.value, precision.value, offline, workers or available_cores())
-
-    def job(number: str, select: Callable[..., Selection]) -> Job:
-        """The work of one fold; of all if there are none."""
-        place = None if scores is None else Path(str(scores).replace(FOLD_MARK, number))
-        chosen = select(
-            split=split,
-            sources=source or (),
-            left_out=leave_out_source or (),
-            fold=f"{number}/{folds}" if folds else fold,
-        )
-        name = (model or "compact").replace(FOLD_MARK, number)
-        return Job(name, chosen, Output.extra(place, force, "--scores"))
-
+    target, page = Output.checked(output, force), Output.extra(report, force, "--report")
+    refuse_same_file(target, page, Output(scores, "--scores"))
+    clips = Clips(
+        data,
+        tuple(protocol or ()),
+        split,
+        tuple(source or ()),
+        tuple(leave_out_source or ()),
+        fold,
+        folds,
+        allow_missing,
+    )
+    computing = Computing(device, precision, offline, workers)
     with quiet_libraries():
         if from_scores:
-            from codecsleuth.evaluation.scores import read_scored
-
-            runs = [read_scored(path) for path in from_scores]
+            refuse_inputs(from_scores, target, page)
+            runs = [read_score_file(path) for path in from_scores]
         else:
-            from codecsleuth.cli.loading import read_table
-            from codecsleuth.evaluation.selection import DEFAULT_SPLIT, select
-
-            unseen = leave_out_source or fold or folds
-            splits = (split or DEFAULT_SPLIT,) if split or not (unseen or protocol) else None
-            table = read_table(data or Path(), protocol, splits, allow_missing=allow_missing)
-            numbers = [str(n + 1) for n in range(folds)] if folds else [FOLD_MARK]
-            runs = score_all([job(n, partial(select, table)) for n in numbers], computing)
-        finished = Report(tuple(runs), bootstrap, SEED, tuple(from_scores or ()))
-        _answer(finished, json, target, page)
-    unread = not from_scores and any(run.origin.unreadable for run in runs)
-    raise typer.Exit(EXIT_INPUT if unread else 0)
+            jobs = _jobs(clips, model or DEFAULT_MODEL, scores, force)
+            runs = score_all(clips, jobs, computing, (target, page))
+        _answer(Report(tuple(runs), bootstrap, SEED, tuple(from_scores or ())), json, target, page)
+    unread = not from_scores and any(run.provenance.unreadable for run in runs)
+    raise typer.Exit(status.INPUT if unread else status.OK)
 
 
 def _check_options(
@@ -209,86 +230,86 @@ def _check_options(
                 raise UsageError(f"{option} with --folds needs {FOLD_MARK!r}, the fold's number")
 
 
-def score_all(jobs: list[Job], computing: Computing) -> list[Scored]:
-    """Score every job's clips; weights that are not there are found out before the first."""
-    from codecsleuth.cli.status import tell
+def _jobs(clips: Clips, model: str, scores: Path | None, force: bool) -> list[Job]:
+    """The work of each fold, or of all clips at once; its files can be written."""
+    from codecsleuth.cli.output import Output
+
+    table = clips.read()
+    jobs = []
+    for number in [str(n + 1) for n in range(clips.folds)] if clips.folds else [FOLD_MARK]:
+        path = None if scores is None else Path(str(scores).replace(FOLD_MARK, number))
+        selection = clips.select(table, number)
+        output = Output.extra(path, force, "--scores")
+        jobs.append(Job(model.replace(FOLD_MARK, number), selection, output))
+    return jobs
+
+
+def score_all(
+    clips: Clips, jobs: list[Job], computing: Computing, outputs: tuple[Output | None, ...]
+) -> list[ScoreFile]:
+    """Score every job's clips; what is wrong with weights or outputs is noticed before the first.
+
+    Args:
+        clips: of which the jobs are parts.
+        jobs: a model and its clips each.
+        computing: how models compute.
+        outputs: other files that will be written.
+    """
+    from codecsleuth.cli.output import refuse_inputs
+    from codecsleuth.data.items import TABLE
     from codecsleuth.weights import find_weights
 
-    for job in jobs:
-        find_weights(job.model, offline=computing.offline, announce=tell)
+    offline, tell = computing.offline, status.tell
+    weights = [find_weights(job.model, offline=offline, announce=tell) for job in jobs]
+    tables = [job.selection.table for job in jobs[:1]]
+    audio = [item.path for table in tables for item in (*table.items, *table.missing)]
+    lists = [table.folder / TABLE for table in tables]
+    inputs = [*weights, *clips.protocols, *lists, *audio]
+    refuse_inputs(inputs, *outputs, *(job.scores for job in jobs))
     return [_score(job, computing) for job in jobs]
 
 
-def _score(job: Job, computing: Computing) -> Scored:
+def _score(job: Job, computing: Computing) -> ScoreFile:
     """Score a job's clips, and write the scores down at once if they are asked for."""
-    from codecsleuth.evaluation.scores import Origin, Scored, score_items, scores_csv
+    from codecsleuth.cli.loading import load_model, make_engine
+    from codecsleuth.cli.progress import counting
+    from codecsleuth.evaluation.score_file import Provenance, ScoreFile
+    from codecsleuth.evaluation.scores import score_items
     from codecsleuth.evaluation.selection import overlap_warnings
 
-    selection = job.selection
-    from codecsleuth.inference.model import Model
-
-    model = Model.load(job.model, computing.device)
-    with _progress(len(selection.items)) as advance:
-        answers, unreadable = score_items(
-            model, selection.items, workers=computing.workers, advance=advance
-        )
-    _complain_of(unreadable)
-    if not answers.items:
+    selection, engine = job.selection, make_engine(computing)
+    model = load_model(job.model, computing)
+    with counting("Scoring", len(selection.items)) as advance:
+        scores, unreadable = score_items(model, selection.items, engine, lambda: advance(1))
+    for clip in unreadable:
+        status.tell(f"{clip.item.path} (row {clip.item.row}): {clip.message}")
+    if not scores.items:
         folder = selection.table.folder
         raise DataError(f"{folder}: none of the {len(unreadable)} clips could be read")
-    notes = (*overlap_warnings(selection, model.training), *model.notes)
-    scored = Scored(answers, Origin.of(model, selection, unreadable, notes))
-    if job.scores is not None:
-        job.scores.write(scores_csv(scored))
-        job.scores.close()
-    return scored
+    limits = (finding.message for finding in model.findings)
+    notes = (*overlap_warnings(selection, model.training), *limits)
+    run = ScoreFile(scores, Provenance.of(model, selection, unreadable, notes))
+    if job.scores is not None and job.scores.path is not None:
+        run.write(job.scores.path)
+    return run
 
 
 def _answer(report: Report, as_json: bool, target: Output, page: Output | None) -> None:
+    """Write the figures, as a page too if there is to be one."""
+    from codecsleuth.cli.console import ConsoleOutput
+    from codecsleuth.report.evaluation_tables import render
+
     if page is not None:
         from codecsleuth.report.evaluation_page import evaluation_page
 
         page.write(evaluation_page(report))
         page.close()
-    target.write(report.to_json() if as_json else _as_text(report, target))
-    target.close()
+    with target:
+        if as_json:
+            target.write(report.to_json())
+        else:
+            console = ConsoleOutput.of(target)
+            console.print(render(report, console.width))
     if as_json or target.path is not None:
-        _say(f"codecsleuth: {warning}" for warning in report.warnings)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Something to call once per clip; shown if there is a terminal to see it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True, file=sys.stderr)
-    shown = console.is_terminal and not console.is_dumb_terminal
-    with Progress(console=console, transient=True, disable=not shown) as progress:
-        task = progress.add_task("Scoring", total=total)
-        yield lambda: progress.advance(task)
-
-
-def _complain_of(unreadable: Iterable[Unreadable]) -> None:
-    _say(f"codecsleuth: {bad.item.path} (row {bad.item.row}): {bad.message}" for bad in unreadable)
-
-
-def _say(lines: Iterable[str]) -> None:
-    from codecsleuth.text import printable
-
-    for line in lines:
-        typer.echo(printable(line), err=True)
-
-
-def _as_text(report: Report, target: Output) -> str:
-    """Plain text of 80 columns for a file; for stdout, what the terminal can show."""
-    from rich.console import Console
-
-    from codecsleuth.report.evaluation_tables import render
-
-    console = Console(highlight=False)
-    if target.path is not None:
-        console = Console(no_color=True, width=80, highlight=False, force_terminal=False)
-    with console.capture() as captured:
-        console.print(render(report, console.width))
-    return captured.get()
+        for warning in report.warnings:
+            status.tell(warning)

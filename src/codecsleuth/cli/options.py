@@ -78,6 +78,11 @@ AllowMissingOption = Annotated[
 class PanelCommand(TyperCommand):
     """A command whose help lists options in groups, by their ``rich_help_panel``."""
 
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write the help; the lines of examples are kept as they are."""
+        self.help = (self.help or "").replace("\\b\n", "\b\n")
+        super().format_help_text(ctx, formatter)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, each group under its title."""
         groups: dict[str, list[tuple[str, str]]] = {}

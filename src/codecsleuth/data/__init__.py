@@ -1,11 +1,12 @@
-"""Data sets, sampling and augmentation."""
+"""Labelled data: the table of clips, folds of sources, sampling, and CodecFake+."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from codecsleuth.data.codecfake.reader import FOLDER, absent_message, find_codecfake, read_codecfake
+from codecsleuth.data.codecfake.reader import read_codecfake
+from codecsleuth.data.codecfake.sets import FOLDER, absent_message, find_codecfake
 from codecsleuth.data.items import TABLE, ItemTable, read_items
 from codecsleuth.errors import DataError, UsageError
 

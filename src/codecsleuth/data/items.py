@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 import os
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
+from functools import cached_property
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from codecsleuth.errors import DataError, UsageError
-from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC, CLASSES
+from codecsleuth.arrays import BoolArray, IntArray
+from codecsleuth.data.rows import Row, read_bytes, read_rows
+from codecsleuth.errors import DataError
+from codecsleuth.storage import sha256_of
+from codecsleuth.taxonomy import AXES, CLASSES
 
 TABLE: Final = "items.csv"
+#: Splits that training and evaluation take unless they are told otherwise.
 SPLITS: Final = ("train", "dev", "test")
 BONA_FIDE: Final = "bonafide"
 SPOOF: Final = "spoof"
-ORIGINAL: Final = "original"
-KINDS: Final = (ORIGINAL, "resynthesis", "generation")
-REQUIRED_COLUMNS: Final = ("file", "split", "label", "vq", "aux", "dec")
-OPTIONAL_COLUMNS: Final = (
-    *("codec", "variant", "kind", "group"),
-    *("source", "commit", "path", "start_s", "duration_s"),
+VOCODER: Final = "vocoder"
+NEURAL: Final = "neural"
+#: The detection classes that a clip of each label may be of.
+LABELS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        BONA_FIDE: ("bona fide",),
+        SPOOF: ("codec",),
+        VOCODER: ("vocoder",),
+        NEURAL: ("codec", "vocoder"),
+    }
 )
+#: The labels that go with a kind of clip; any other kind goes with any label.
+KINDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "original": (BONA_FIDE,),
+        "classical": (BONA_FIDE,),
+        "resynthesis": (SPOOF,),
+        "generation": (SPOOF, VOCODER, NEURAL),
+        "conversion": (SPOOF, VOCODER, NEURAL),
+        "vocoder": (VOCODER,),
+        "enhancement": (BONA_FIDE, SPOOF, VOCODER),
+    }
+)
+#: Class index of a clip whose class is not known; it counts in no loss and in no figure.
+UNKNOWN_CLASS: Final = -1
+REQUIRED_COLUMNS: Final = ("file", "split", "label", "vq", "aux", "dec")
+OPTIONAL_COLUMNS: Final = ("codec", "variant", "kind", "group", "source", "duration_s")
+#: Where a clip of the training corpus was cut from; not read.
+ORIGIN_COLUMNS: Final = ("commit", "path", "start_s", "pcm_md5")
 _NAMED_MISSING: Final = 3
-
-Row = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -44,14 +65,15 @@ class Item:
         row: its row in the table as a spreadsheet numbers it (the header is row 1).
         file: its path as the table has it.
         path: its path below the data folder.
-        split: ``train``, ``dev`` or ``test``.
-        label: ``bonafide``, or ``spoof`` for speech that passed through a neural codec.
-        vq: class on the axis, ``Real`` for bona fide; None where it is not known.
+        split: such as ``train``, ``dev`` or ``test``.
+        label: ``bonafide``; ``spoof`` for speech that passed through a neural codec; ``vocoder``
+            for neural synthesis or processing without a codec; ``neural`` for one of these two.
+        vq: class on the axis, ``Real`` for bona fide; None where it is not known or has none.
         aux: likewise.
         dec: likewise.
         codec: name of the codec; empty if bona fide or not stated.
-        variant: its bitrate or version; empty if not stated.
-        kind: ``original``, ``resynthesis`` or ``generation``; empty if not stated.
+        variant: its bitrate or version, or the system that made the clip; empty if not stated.
+        kind: how the clip was made, such as ``original`` or ``generation``; empty if not stated.
         group: the utterance, shared by an original and its codec versions; the file if not stated.
         source: the page or data set the clip is from; empty if not stated.
         duration_s: seconds; None if not stated.
@@ -80,15 +102,48 @@ class Item:
 
     @property
     def is_codec(self) -> bool:
-        """Whether the clip passed through a neural codec."""
+        """Whether the clip passed through a neural codec; False where that is not known."""
         return self.label == SPOOF
 
-    def class_index(self, task: str) -> int | None:
-        """The true class of a task in the order of `CLASSES`; None where it is not known."""
+    @property
+    def is_bona_fide(self) -> bool:
+        """Whether neither a neural codec nor other neural synthesis made the clip."""
+        return self.label == BONA_FIDE
+
+    @property
+    def label_classes(self) -> tuple[str, ...]:
+        """The detection classes that the clip may be of: one, or ``codec`` and ``vocoder``."""
+        return LABELS[self.label]
+
+    def class_index(self, task: str, classes: Sequence[str] | None = None) -> int | None:
+        """The true class of a task.
+
+        Args:
+            task: which.
+            classes: names of its classes in order; by default those of `CLASSES`.
+
+        Returns:
+            The place among the classes; None where the class is not known or not among them.
+        """
+        names, classes = self._class_names(task), CLASSES[task] if classes is None else classes
+        return classes.index(names[0]) if len(names) == 1 and names[0] in classes else None
+
+    def allowed_classes(self, task: str, classes: Sequence[str] | None = None) -> list[bool]:
+        """For each class of a task whether the clip may be of it; never, if that is not known.
+
+        Args:
+            task: which.
+            classes: names of its classes in order; by default those of `CLASSES`.
+        """
+        names, classes = self._class_names(task), CLASSES[task] if classes is None else classes
+        known = set(names) <= set(classes)
+        return [known and name in names for name in classes]
+
+    def _class_names(self, task: str) -> tuple[str, ...]:
         if task == "BIN":
-            return BIN_CODEC if self.is_codec else BIN_BONA_FIDE
+            return self.label_classes
         name = {"VQ": self.vq, "AUX": self.aux, "DEC": self.dec}[task]
-        return None if name is None else CLASSES[task].index(name)
+        return () if name is None else (name,)
 
 
 @dataclass(frozen=True)
@@ -115,6 +170,30 @@ class ItemTable:
     protocols: Mapping[str, str] = field(default_factory=dict)
     revision: str = ""
 
+    @property
+    def clips_sha256(self) -> str:
+        """Hash of the table and of which of its clips are there."""
+        names = "\n".join(item.file for item in self.items)
+        return hashlib.sha256(f"{self.sha256}\n{names}".encode()).hexdigest()
+
+    @cached_property
+    def audio_sha256(self) -> str:
+        """Hash of the audio files' bytes in the order of the items; reads all of them once.
+
+        Raises:
+            DataError: one cannot be read; names the file and its row.
+        """
+        digest = hashlib.sha256()
+        for item in self.items:
+            try:
+                digest.update(bytes.fromhex(sha256_of(item.path)))
+            except OSError as error:
+                reason = error.strerror or error
+                raise DataError(
+                    f"{item.path} (row {item.row}): cannot be read: {reason}"
+                ) from error
+        return digest.hexdigest()
+
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
 
@@ -122,10 +201,34 @@ class ItemTable:
         return len(self.items)
 
 
-def class_indices(items: Sequence[Item], task: str) -> NDArray[np.int64]:
-    """True classes of a task, shape ``(items,)``; -1 where they are not known."""
-    indices = (item.class_index(task) for item in items)
-    return np.array([-1 if index is None else index for index in indices], dtype=np.int64)
+def class_indices(
+    items: Sequence[Item], task: str, classes: Sequence[str] | None = None
+) -> IntArray:
+    """True classes of a task, ``(items,)``; `UNKNOWN_CLASS` where not known or not among these.
+
+    Args:
+        items: the clips.
+        task: which.
+        classes: names of its classes in order; by default those of `CLASSES`.
+    """
+    indices = (item.class_index(task, classes) for item in items)
+    known = [UNKNOWN_CLASS if index is None else index for index in indices]
+    return np.array(known, dtype=np.int64)
+
+
+def allowed_classes(
+    items: Sequence[Item], task: str, classes: Sequence[str] | None = None
+) -> BoolArray:
+    """Which classes of a task each clip may be of, ``(items, classes)``; see `Item`.
+
+    Args:
+        items: the clips.
+        task: which.
+        classes: names of its classes in order; by default those of `CLASSES`.
+    """
+    width = len(CLASSES[task] if classes is None else classes)
+    allowed = [item.allowed_classes(task, classes) for item in items]
+    return np.array(allowed, dtype=bool).reshape(len(items), width)
 
 
 def read_items(folder: str | Path, *, allow_missing: bool = False) -> ItemTable:
@@ -140,8 +243,9 @@ def read_items(folder: str | Path, *, allow_missing: bool = False) -> ItemTable:
     """
     folder = Path(folder)
     table = folder / TABLE
-    content = _read_bytes(table)
-    items = [_item(table, number, row) for number, row in _rows(table, content)]
+    content = read_bytes(table)
+    rows = read_rows(table, content, REQUIRED_COLUMNS, OPTIONAL_COLUMNS + ORIGIN_COLUMNS)
+    items = [_item(table, number, row) for number, row in rows]
     if not items:
         raise DataError(f"{table}: the table has no rows")
     _refuse_duplicates(table, items)
@@ -149,59 +253,6 @@ def read_items(folder: str | Path, *, allow_missing: bool = False) -> ItemTable:
     if missing and not allow_missing:
         raise DataError(missing_message(table, missing, len(items)))
     return ItemTable(folder, hashlib.sha256(content).hexdigest(), present, missing)
-
-
-def _read_bytes(table: Path) -> bytes:
-    try:
-        return table.read_bytes()
-    except FileNotFoundError as error:
-        if not table.parent.is_dir():
-            raise DataError(f"{table.parent}: no such folder") from error
-        raise DataError(f"{table.parent}: no {TABLE} in this folder") from error
-    except OSError as error:
-        if table.parent.exists() and not table.parent.is_dir():
-            raise DataError(f"{table.parent}: not a folder with an {TABLE}") from error
-        raise DataError(f"{table}: cannot read the table: {error.strerror or error}") from error
-
-
-def _rows(table: Path, content: bytes) -> Iterator[tuple[int, Row]]:
-    records = _records(table, content)
-    number, header = next(records, (1, []))
-    _check_columns(table, header)
-    for number, record in records:
-        if len(record) != len(header):
-            raise DataError(
-                f"{table}, row {number}: {len(record)} values for {len(header)} columns"
-            )
-        yield number, dict(zip(header, (value.strip() for value in record), strict=True))
-
-
-def _records(table: Path, content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Rows with their numbers, empty lines left out."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{table}, row {row}: not UTF-8 text") from error
-    number = 0
-    try:
-        for number, record in enumerate(csv.reader(StringIO(text, newline=""), strict=True), 1):
-            if record:
-                yield number, record
-    except csv.Error as error:
-        raise DataError(f"{table}, row {number + 1}: not a CSV table ({error})") from error
-
-
-def _check_columns(table: Path, header: list[str]) -> None:
-    if not header:
-        raise DataError(f"{table}: the table is empty")
-    repeated = [name for name, count in Counter(header).items() if count > 1]
-    unknown = [name for name in header if name not in REQUIRED_COLUMNS + OPTIONAL_COLUMNS]
-    absent = [name for name in REQUIRED_COLUMNS if name not in header]
-    for problem, names in (("repeated", repeated), ("unknown", unknown), ("missing", absent)):
-        if names:
-            listed = ", ".join(repr(name) for name in names)
-            raise DataError(f"{table}, row 1: {problem} column {listed}")
 
 
 def _item(table: Path, number: int, row: Row) -> Item:
@@ -233,27 +284,33 @@ def _axis_class(row: Row, column: str) -> str | None:
 
 
 def _check_words(where: str, row: Row) -> None:
-    allowed = {"split": SPLITS, "label": (BONA_FIDE, SPOOF), "kind": ("", *KINDS)}
+    if row["split"].split() != [row["split"]]:
+        known = ", ".join(SPLITS)
+        raise DataError(f"{where}: split {row['split']!r} is not one word, such as {known}")
+    allowed: dict[str, Sequence[str]] = {"label": tuple(LABELS)}
     allowed |= {axis.lower(): ("", *CLASSES[axis]) for axis in AXES}
     for column, words in allowed.items():
-        if row.get(column, words[0]) not in words:
+        if row[column] not in words:
             known = ", ".join(word for word in words if word)
             raise DataError(f"{where}: {column} {row[column]!r} is not one of: {known}")
 
 
 def _check_agreement(where: str, row: Row) -> None:
     """Refuse rows whose columns contradict each other, since either could be the wrong one."""
+    label, kind = row["label"], row.get("kind", "")
     axes = [axis.lower() for axis in AXES]
-    if row["label"] == BONA_FIDE:
-        stated = [column for column in axes if row[column] not in ("", "Real")]
-        stated += ["codec"] if row.get("codec") else []
-        stated += ["kind"] if row.get("kind", "") not in ("", ORIGINAL) else []
-    else:
-        stated = [column for column in axes if row[column] == "Real"]
-        stated += ["kind"] if row.get("kind") == ORIGINAL else []
-    if stated:
-        column = stated[0]
-        raise DataError(f"{where}: label {row['label']!r} contradicts {column} {row[column]!r}")
+    wrong = [column for column in axes if not _fits(label, row[column])]
+    wrong += ["codec"] if label != SPOOF and row.get("codec") else []
+    wrong += ["kind"] if label not in KINDS.get(kind, LABELS) else []
+    if wrong:
+        raise DataError(f"{where}: label {label!r} contradicts {wrong[0]} {row[wrong[0]]!r}")
+
+
+def _fits(label: str, axis_class: str) -> bool:
+    """Whether a clip of a label may have this class on an axis; an empty one says nothing."""
+    if label == BONA_FIDE:
+        return axis_class in ("", "Real")
+    return not axis_class or (label == SPOOF and axis_class != "Real")
 
 
 def _seconds(where: str, text: str) -> float:
@@ -304,77 +361,3 @@ def missing_message(table: Path, missing: Sequence[Item], total: int) -> str:
     named = ", ".join(f"row {item.row} ({item.file!r})" for item in missing[:_NAMED_MISSING])
     more = ", ..." if len(missing) > _NAMED_MISSING else ""
     return f"{table}: audio missing for {len(missing)} of {total} rows: {named}{more}"
-
-
-def source_folds(items: Iterable[Item], folds: int = 5) -> list[list[str]]:
-    """Deal whole sources into folds, so that a fold can be judged by a model trained on the rest.
-
-    The deal depends on the table alone. First, each fold gets one of the sources with the most
-    clips of codecs found nowhere else, so that each fold has codecs that no source outside it has
-    (where there are at least ``folds`` such sources). The other sources follow from large to
-    small, each to the fold where it leaves clips spread most evenly: bona fide clips, codec clips
-    and, with a quarter of the weight, the classes of each axis.
-
-    Args:
-        items: clips of all splits (a fold takes whole sources, whatever the split).
-        folds: how many.
-
-    Returns:
-        One sorted list of sources per fold.
-
-    Raises:
-        DataError: there are fewer sources than folds.
-    """
-    items = list(items)
-    sizes = _source_sizes(items)
-    if len(sizes) < folds:
-        raise DataError(f"{len(sizes)} sources cannot make {folds} folds; see the source column")
-    novelty = _clips_of_own_codecs(items)
-    pioneers = sorted(novelty, key=lambda source: (-novelty[source], source))[:folds]
-    others = sorted(sizes.keys() - set(pioneers), key=lambda s: (-float(sizes[s].sum()), s))
-    dealt: list[list[str]] = [[] for _ in range(folds)]
-    loads = np.zeros((folds, next(iter(sizes.values())).size))
-    for turn, source in enumerate(pioneers + others):
-        # One source more adds |load + size|^2 - |load|^2 to the sum of squares; take the least.
-        growth = ((loads + sizes[source]) ** 2 - loads**2).sum(axis=1)
-        fold = turn if turn < len(pioneers) else int(growth.argmin())
-        dealt[fold].append(source)
-        loads[fold] += sizes[source]
-    return [sorted(sources) for sources in dealt]
-
-
-def fold_sources(items: Iterable[Item], fold: str) -> list[str]:
-    """Sources of one fold, named ``K/N``: the K-th of N, counted from 1; see `source_folds`.
-
-    Raises:
-        UsageError: this is not the name of a fold.
-        DataError: there are fewer sources than folds.
-    """
-    match = re.fullmatch(r"([0-9]{1,3})/([0-9]{1,3})", fold)
-    number, folds = map(int, match.groups()) if match else (0, 0)
-    if not 1 <= number <= folds or folds < 2:
-        raise UsageError(f"--fold {fold!r}: not a fold such as 1/5, the first of five")
-    return source_folds(items, folds)[number - 1]
-
-
-def _source_sizes(items: Sequence[Item]) -> dict[str, NDArray[np.float64]]:
-    """Per source, the weighted share it has of the clips of each class, shape ``(classes,)``."""
-    counts: dict[str, Counter[tuple[str, int | None]]] = defaultdict(Counter)
-    for item in items:
-        counts[item.source].update((task, item.class_index(task)) for task in CLASSES)
-    columns = [(task, index) for task in CLASSES for index in range(len(CLASSES[task]))]
-    # Real is the bona fide class once more.
-    columns = [(task, index) for task, index in columns if task == "BIN" or index > 0]
-    weights = np.array([1.0 if task == "BIN" else 0.25 for task, _ in columns])
-    table = np.array([[counts[source][column] for column in columns] for source in counts])
-    shares = weights * table / np.maximum(table.sum(axis=0), 1)
-    return dict(zip(counts, shares, strict=True))
-
-
-def _clips_of_own_codecs(items: Sequence[Item]) -> Mapping[str, int]:
-    """Clips, per source, of codecs that are found in no other source."""
-    homes: dict[str, set[str]] = defaultdict(set)
-    for item in items:
-        homes[item.codec].add(item.source)
-    own = (item for item in items if item.codec and len(homes[item.codec]) == 1)
-    return Counter(item.source for item in own)

@@ -13,8 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from codecsleuth.errors import DataError
-from codecsleuth.evaluation.measure import Evaluation, Judged, evaluate_judged
-from codecsleuth.evaluation.scores import Scored
+from codecsleuth.evaluation.answers import ClipAnswers
+from codecsleuth.evaluation.measure import evaluate_answers, point_figures
+from codecsleuth.evaluation.results import Evaluation
+from codecsleuth.evaluation.score_file import Provenance, ScoreFile
 from codecsleuth.text import valid_unicode
 from codecsleuth.version import __version__
 
@@ -38,12 +40,12 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread | None:
         """Of a figure's values, NaN where not defined; None if it is defined in no run."""
-        there = [value for value in values if np.isfinite(value)]
-        if not there:
+        defined = [value for value in values if np.isfinite(value)]
+        if not defined:
             return None
-        deviation = float(np.std(there, ddof=1)) if len(there) > 1 else None
+        deviation = float(np.std(defined, ddof=1)) if len(defined) > 1 else None
         kept = tuple(value if np.isfinite(value) else None for value in values)
-        return cls(float(np.mean(there)), deviation, kept)
+        return cls(float(np.mean(defined)), deviation, kept)
 
 
 @dataclass(frozen=True)
@@ -57,35 +59,37 @@ class Report:
         files: the scores files they were read from; empty if they were computed now.
     """
 
-    runs: tuple[Scored, ...]
+    runs: tuple[ScoreFile, ...]
     draws: int
     seed: int
     files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        if len({tuple(run.scores.logits) for run in self.runs}) > 1:
-            raise DataError("the runs are of models with different tasks; evaluate them one by one")
+        if len({tuple(run.classes.items()) for run in self.runs}) > 1:
+            raise DataError(
+                "the runs are of models with different tasks or classes; evaluate them one by one"
+            )
 
     @cached_property
-    def judged(self) -> tuple[Judged, ...]:
+    def answers(self) -> tuple[ClipAnswers, ...]:
         """Per run, what its model says once calibrated."""
-        return tuple(Judged.of(run.scores, run.origin.calibration) for run in self.runs)
+        return tuple(run.answers() for run in self.runs)
 
     @cached_property
-    def pooled(self) -> Judged:
+    def pooled(self) -> ClipAnswers:
         """The clips of all runs, each with the calibrated answer of its run's model."""
-        return Judged.joined(self.judged)
+        return ClipAnswers.concatenated(self.answers)
 
     @cached_property
     def evaluation(self) -> Evaluation:
         """The figures over the clips of all runs."""
-        return evaluate_judged(self.pooled, draws=self.draws, seed=self.seed)
+        return evaluate_answers(self.pooled, draws=self.draws, seed=self.seed)
 
     @property
     def names(self) -> list[str]:
         """What to call each run."""
         return [
-            f"fold {run.origin.data['fold']}" if run.origin.data.get("fold") else file
+            f"fold {run.provenance.data['fold']}" if run.provenance.data.get("fold") else file
             for run, file in zip(self.runs, self._file_names(), strict=True)
         ]
 
@@ -97,7 +101,7 @@ class Report:
     @cached_property
     def run_figures(self) -> list[dict[str, dict[str, float]]]:
         """Per run and task the figures, NaN where not defined."""
-        return [judged.point_figures() for judged in self.judged]
+        return [point_figures(answers) for answers in self.answers]
 
     @cached_property
     def spread(self) -> dict[str, dict[str, Spread | None]]:
@@ -120,23 +124,22 @@ class Report:
     @property
     def model(self) -> dict[str, Any]:
         """Facts on the model; null where the runs' models differ."""
-        return _common(run.origin.model for run in self.runs)
+        classes = list(self.runs[0].classes.get("BIN", ()))
+        return {**_common(run.provenance.model for run in self.runs), "classes": classes}
 
     @property
     def data(self) -> dict[str, Any]:
         """Facts on the choice of clips; null where the runs differ."""
-        return _common(run.origin.data for run in self.runs)
+        return _common(run.provenance.data for run in self.runs)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What else the figures depend on; null where the runs differ."""
-        thresholds = ("codec_threshold", "bona_fide_threshold")
         return {
             "bootstrap": self.draws,
             "seed": self.seed,
             **_common(
-                {name: getattr(run.origin.calibration, name) for name in thresholds}
-                | run.origin.computed
+                run.provenance.calibration.thresholds() | run.provenance.computed
                 for run in self.runs
             ),
         }
@@ -144,7 +147,7 @@ class Report:
     @property
     def notes(self) -> list[str]:
         """How the clips were read, as far as that is worth knowing; each thing once."""
-        notes = (note for run in self.runs for note in run.origin.data.get("notes", ()))
+        notes = (note for run in self.runs for note in run.provenance.data.get("notes", ()))
         return list(dict.fromkeys(notes))
 
     @property
@@ -160,7 +163,9 @@ class Report:
 
     def _repeated(self) -> list[str]:
         rows = (
-            (run.origin.data["table_sha256"], i.file) for run in self.runs for i in run.scores.items
+            (run.provenance.data["table_sha256"], i.file)
+            for run in self.runs
+            for i in run.scores.items
         )
         repeated = sum(count > 1 for count in Counter(rows).values())
         if not repeated:
@@ -169,8 +174,8 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The document of ``evaluation.schema.json``; shares are fractions, not per cent."""
-        origins = [run.origin for run in self.runs]
-        missing = [file for origin in origins for file in origin.missing]
+        runs = [run.provenance for run in self.runs]
+        missing = [file for run in runs for file in run.missing]
         return {
             "schema": SCHEMA,
             "tool": {"name": "codecsleuth", "version": __version__},
@@ -179,7 +184,7 @@ class Report:
             "settings": self.settings,
             "missing": len(missing),
             "missing_files": missing,
-            "unreadable": [bad for origin in origins for bad in origin.unreadable],
+            "unreadable": [bad for run in runs for bad in run.unreadable],
             **self.evaluation.to_dict(),
             **({"folds": self._folds()} if len(self.runs) > 1 else {}),
             **({"from_scores": self._file_names()} if self.files else {}),
@@ -192,10 +197,10 @@ class Report:
             "runs": [
                 {
                     "name": name,
-                    "model": run.origin.model,
-                    "data": run.origin.data,
+                    "model": run.provenance.model,
+                    "data": run.provenance.data,
                     "clips": len(run.scores.items),
-                    "skipped": run.origin.skipped,
+                    "skipped": run.provenance.skipped,
                     "tasks": {
                         task: {key: _finite(value) for key, value in values.items()}
                         for task, values in figures.items()
@@ -227,8 +232,8 @@ def _common(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _run_warnings(run: Scored) -> list[str]:
-    origin = run.origin
-    gaps = [(len(origin.missing), "not there"), (len(origin.unreadable), "unreadable")]
+def _run_warnings(run: ScoreFile) -> list[str]:
+    of: Provenance = run.provenance
+    gaps = [(len(of.missing), "not there"), (len(of.unreadable), "unreadable")]
     left_out = [f"audio {why}, left out: {clips} clips" for clips, why in gaps if clips]
-    return [*origin.notes, *left_out]
+    return [*of.notes, *left_out]

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from codecsleuth.data.items import Item, ItemTable, fold_sources
+from codecsleuth.data.folds import fold_sources
+from codecsleuth.data.items import Item, ItemTable
 from codecsleuth.errors import DataError, UsageError
 from codecsleuth.text import valid_unicode
 
@@ -80,7 +81,7 @@ def select(
         split: only this split; by default ``dev``, or all of sources left out or of lists named.
         sources: only these sources.
         left_out: only these sources, meant to be unknown to the weights.
-        fold: only the sources of this fold of `codecsleuth.data.items.source_folds`, likewise.
+        fold: only the sources of this fold of `codecsleuth.data.folds.source_folds`, likewise.
 
     Raises:
         UsageError: the options exclude each other, or name what is not in the table.
@@ -102,8 +103,8 @@ def select(
         raise DataError(f"{table.folder}: none of the {len(missing)} clips chosen has audio here")
     if not items:
         splits = Counter(item.split for item in rows)
-        there = ", ".join(f"{name} ({clips} clips)" for name, clips in sorted(splits.items()))
-        raise DataError(f"{table.folder}: no clips of {selection.describe()}; there are: {there}")
+        listed = ", ".join(f"{name} ({clips} clips)" for name, clips in sorted(splits.items()))
+        raise DataError(f"{table.folder}: no clips of {selection.describe()}; there are: {listed}")
     return selection
 
 
@@ -144,8 +145,8 @@ def overlap_warnings(selection: Selection, training: Mapping[str, Any]) -> list[
         total = len({item.source for item in selection.items})
         return [
             f"NOT LEFT OUT: the weights were trained on {len(known)} of these {total} sources "
-            f"({_listed(known)}); the figures do not say how the model does on sources it has "
-            "never met"
+            f"({_listed(known)}); the figures do not say how the model does on sources that it "
+            "was not trained on"
         ]
     seen = sum(item.split == "train" and item.source in trained for item in selection.items)
     if seen and not selection.left_out:

@@ -11,14 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from codecsleuth.models.front_end import BLOCKS, WIDTH, FrontEnd
-from codecsleuth.taxonomy import AXES, BIN_CODEC, CLASSES, FAMILY, TASKS, family_class
+from codecsleuth.taxonomy import AXES, CLASSES, DETECTION, FAMILY, TASKS, family_class
 
 #: Standardised features beyond this are cut off: no single value decides.
 LIMIT: Final = 6.0
-#: What of a recording's quality is measured; see `Reliability`.
+#: What of a recording's quality is measured; see `QualityCalibration`.
 QUALITIES: Final = ("band", "range")
 #: Channels of the front end's block ``coarse``.
 LOUD, QUIET = 0, 1
+_BONA_FIDE: Final = "bona fide"
+#: Beginnings of buffers' names in older weights files, and what they are now.
+_RENAMED: Final = (("reliability.", "quality_calibration."),)
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,11 @@ class CompactConfig:
 
     Attributes:
         tasks: heads, in order.
+        detection: classes of ``BIN``, in order; ``bona fide`` is one of them.
         families: codec families that a further head tells apart, in order; none without it.
-        family_share: what that head has to say in the axes' answers, 0 to 1: each axis answers the
-            mixture of its own head's classes and of the classes of the likely families, so that
-            the two are less sure where they disagree.
+        family_share: weight of that head in the axes' logits, 0 to 1: an axis gives the mixture of
+            its own head's classes and of the classes of the likely families, so that it is less
+            certain where the two disagree.
         members: networks whose logits are averaged.
         convolutions: (channels, kernel, stride) of each convolution over frequency.
         blocks: blocks of the front end that are read by a perceptron each; ``fine`` is read by
@@ -41,6 +45,7 @@ class CompactConfig:
     """
 
     tasks: tuple[str, ...] = TASKS
+    detection: tuple[str, ...] = CLASSES["BIN"]
     families: tuple[str, ...] = ()
     family_share: float = 0.0
     members: int = 3
@@ -56,12 +61,21 @@ class CompactConfig:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        """Take lists, as a weights file's metadata holds them, for tuples."""
-        object.__setattr__(self, "tasks", tuple(self.tasks))
-        object.__setattr__(self, "families", tuple(self.families))
-        object.__setattr__(self, "blocks", tuple(self.blocks))
+        """Take lists, as a weights file's metadata holds them, for tuples.
+
+        Raises:
+            ValueError: the detection classes are none that the product knows.
+        """
+        for name in ("tasks", "detection", "families", "blocks"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.detection not in (CLASSES["BIN"], DETECTION):
+            raise ValueError(f"no such detection classes: {', '.join(map(str, self.detection))}")
         layers = tuple((int(c), int(k), int(s)) for c, k, s in self.convolutions)
         object.__setattr__(self, "convolutions", layers)
+
+    def classes(self, task: str) -> tuple[str, ...]:
+        """Classes of a task in the order of the logits."""
+        return self.detection if task == "BIN" else CLASSES[task]
 
 
 class FineReader(nn.Module):
@@ -118,7 +132,7 @@ class Member(nn.Module):
         width = config.embedding * (1 + len(config.blocks))
         self.dropout = nn.Dropout(config.dropout)
         self.heads = nn.ModuleDict(
-            {task: nn.Linear(width, len(CLASSES[task])) for task in config.tasks}
+            {task: nn.Linear(width, len(config.classes(task))) for task in config.tasks}
         )
         if config.families:
             self.heads[FAMILY] = nn.Linear(width, len(config.families))
@@ -128,7 +142,7 @@ class Member(nn.Module):
         summaries = [self.fine(blocks["fine"])]
         summaries += [reader(blocks[name]) for name, reader in self.readers.items()]
         joined = self.dropout(functional.silu(torch.cat(summaries, dim=1)))
-        # Families are told apart by what the tasks found: they must not cost the tasks anything.
+        # The family head reads what the tasks have learned and must not cost them anything.
         read = {FAMILY: joined.detach()}
         return {task: head(read.get(task, joined)) for task, head in self.heads.items()}
 
@@ -146,24 +160,28 @@ def measured_qualities(features: Tensor) -> Tensor:
     return torch.stack([band, (loud - quiet)[:, 2:].mean(dim=-1)], dim=-1)
 
 
-class Reliability(nn.Module):
-    """How much the log-odds of ``BIN`` are worth in a recording of this quality.
+class QualityCalibration(nn.Module):
+    """Calibration of the logits of ``BIN`` by measured qualities of the recording.
 
-    Noise and a narrow band hide a codec's trace and imitate it, for codecs and sources not met in
-    training more than for those that were. Log-odds are scaled and shifted by what a logistic
-    regression on sources left out found, as a speaker recogniser's quality measures are used
-    (Mandasari et al., "Quality measure functions for calibration of speaker recognition systems in
-    various duration conditions", 2013). Until that is fitted, nothing changes.
+    Noise and a narrow band hide a codec's trace and imitate it, more so for codecs and sources that
+    training did not have. Log-odds are therefore scaled and shifted by quality measures, as in
+    speaker recognition (Mandasari et al., "Quality measure functions for calibration of speaker
+    recognition systems in various duration conditions", 2013), with factors that a logistic
+    regression on held-out sources gives. Until these are fitted, logits stay as they are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: tuple[str, ...] = CLASSES["BIN"]) -> None:
         super().__init__()
+        self.classes = classes
         for name, value in (("centre", 0.0), ("spread", 1.0), ("slope", 0.0), ("shift", 0.0)):
             self.register_buffer(name, torch.full((len(QUALITIES),), value))
+        shifted = torch.tensor([float(name != _BONA_FIDE) for name in classes])
+        self.register_buffer("shifted", shifted, persistent=False)
         self.centre: Tensor
         self.spread: Tensor
         self.slope: Tensor
         self.shift: Tensor
+        self.shifted: Tensor
 
     def fit_statistics(self, features: Tensor) -> None:
         """Take what is usual from training features ``(clips, WIDTH)``."""
@@ -176,10 +194,17 @@ class Reliability(nn.Module):
         return ((measured_qualities(features) - self.centre) / self.spread).clamp(-3.0, 3.0)
 
     def forward(self, logits: Tensor, qualities: Tensor) -> Tensor:
-        """Logits ``(batch, 2)`` of ``BIN``, made more or less of."""
+        """Logits of ``BIN`` and standardised qualities to calibrated logits.
+
+        Args:
+            logits: ``(batch, classes)``.
+            qualities: ``(batch, qualities)``, see `measure`.
+
+        Returns:
+            ``(batch, classes)``: all scaled, and all but ``bona fide`` shifted.
+        """
         scaled = logits * (qualities @ self.slope).exp()[:, None]
-        shift = functional.one_hot(torch.tensor(BIN_CODEC), 2).to(logits)
-        return scaled + (qualities @ self.shift)[:, None] * shift
+        return scaled + (qualities @ self.shift)[:, None] * self.shifted.to(logits)
 
 
 class CompactNet(nn.Module):
@@ -196,7 +221,8 @@ class CompactNet(nn.Module):
         self.mean: Tensor
         self.scale: Tensor
         self.members = nn.ModuleList(Member(self.config) for _ in range(self.config.members))
-        self.reliability = Reliability()
+        self.quality_calibration = QualityCalibration(self.config.detection)
+        self.register_load_state_dict_pre_hook(_rename_buffers)  # type: ignore[no-untyped-call]
         for axis in AXES if self.config.families else ():
             classes = _class_matrix(self.config.families, axis)
             self.register_buffer(f"families_{axis}", classes)
@@ -205,27 +231,27 @@ class CompactNet(nn.Module):
         """Float32 ``(batch, samples)`` at 16 kHz, 64,000 samples or more, to logits per task.
 
         Returns:
-            ``BIN`` ``(batch, 2)``, ``VQ`` and ``AUX`` ``(batch, 4)``, ``DEC`` ``(batch, 3)``, for
-            the tasks that the network has; classes in the order of `codecsleuth.taxonomy.CLASSES`.
+            ``BIN`` ``(batch, 2)`` or ``(batch, 3)``, ``VQ`` and ``AUX`` ``(batch, 4)``, ``DEC``
+            ``(batch, 3)``, for the tasks that the network has; see `CompactConfig.classes`.
         """
-        answers = self.outputs(waveforms)
-        return {task: answers[task] for task in self.config.tasks}
+        outputs = self.outputs(waveforms)
+        return {task: outputs[task] for task in self.config.tasks}
 
     @property
     def widths(self) -> Mapping[str, int]:
         """Logits of each task."""
-        return {task: len(CLASSES[task]) for task in self.config.tasks}
+        return {task: len(self.config.classes(task)) for task in self.config.tasks}
 
     def set_precision(self, precision: str) -> None:
         """Nothing to do: it computes in float32."""
 
     def outputs(self, waveforms: Tensor, *, exact: bool = True) -> dict[str, Tensor]:
-        """All that the network computes: the tasks and, if it tells families apart, ``FAMILY``.
+        """All that the network computes: logits per task and, with such a head, of ``FAMILY``.
 
         Returns:
             As `forward`, and ``FAMILY`` ``(batch, families)`` in the order of the configuration.
         """
-        return self.answers(self.front_end(waveforms))
+        return self.from_features(self.front_end(waveforms))
 
     def fit_statistics(self, features: Tensor) -> None:
         """Take mean and scale from training features ``(clips, WIDTH)``.
@@ -240,7 +266,7 @@ class CompactNet(nn.Module):
             scales.append(block.std(dim=over, keepdim=True).expand(shape).flatten())
         self.mean.copy_(torch.cat(means))
         self.scale.copy_(torch.cat(scales) + 1e-3)
-        self.reliability.fit_statistics(features.float())
+        self.quality_calibration.fit_statistics(features.float())
 
     @torch.no_grad()
     def shift(self, logits: Mapping[str, Tensor]) -> None:
@@ -253,15 +279,16 @@ class CompactNet(nn.Module):
         """Features ``(batch, WIDTH)`` to the same with mean 0 and deviation 1, within `LIMIT`."""
         return ((features - self.mean) / self.scale).clamp(-LIMIT, LIMIT)
 
-    def answers(self, features: Tensor) -> dict[str, Tensor]:
-        """Features ``(batch, WIDTH)`` to logits, as `evidence`: the mean of the members'."""
+    def from_features(self, features: Tensor) -> dict[str, Tensor]:
+        """Features ``(batch, WIDTH)`` to logits, as `outputs`: the mean of the members'."""
         blocks = split_blocks(self.standardise(features))
-        said = [member(blocks) for member in self.members]
-        logits = {name: torch.stack([one[name] for one in said]).mean(dim=0) for name in said[0]}
+        each = [member(blocks) for member in self.members]
+        logits = {name: torch.stack([one[name] for one in each]).mean(dim=0) for name in each[0]}
         if FAMILY in logits:
             logits |= {axis: self._mixed(axis, logits) for axis in AXES if axis in logits}
         if "BIN" in logits:
-            logits["BIN"] = self.reliability(logits["BIN"], self.reliability.measure(features))
+            qualities = self.quality_calibration.measure(features)
+            logits["BIN"] = self.quality_calibration(logits["BIN"], qualities)
         return logits
 
     def _mixed(self, axis: str, logits: dict[str, Tensor]) -> Tensor:
@@ -274,6 +301,16 @@ class CompactNet(nn.Module):
         share = self.config.family_share
         mixed = ((1.0 - share) * own + share * of_families).clamp(min=1e-7)
         return torch.cat([real, mixed.log() + codec.logsumexp(dim=1, keepdim=True)], dim=1)
+
+
+def _rename_buffers(
+    network: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any, **__: Any
+) -> None:
+    """Take weights that were written before `_RENAMED`."""
+    del network
+    for old, new in _RENAMED:
+        for key in [key for key in state if key.startswith(prefix + old)]:
+            state[prefix + new + key.removeprefix(prefix + old)] = state.pop(key)
 
 
 def _class_matrix(families: tuple[str, ...], axis: str) -> Tensor:

@@ -118,7 +118,7 @@ class FrontEnd(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.fine = transforms.Spectrogram(FINE_FFT, hop_length=FINE_HOP, power=None, center=False)
-        self.bands = transforms.Spectrogram(BAND_FFT, hop_length=BAND_HOP, power=2.0, center=False)
+        self.bands = transforms.Spectrogram(BAND_FFT, hop_length=BAND_HOP, power=None, center=False)
         for name, values in (
             ("triangles", _triangles(BANDS, BAND_FFT // 2 + 1)),
             ("modulation_window", torch.hann_window(MODULATION_FRAMES)),
@@ -136,6 +136,12 @@ class FrontEnd(nn.Module):
     @torch.no_grad()
     def forward(self, waveforms: Tensor) -> Tensor:
         """Float32 ``(batch, samples)`` at 16 kHz, 64,000 samples or more, to ``(batch, WIDTH)``."""
+        if waveforms.device.type == "cpu":
+            # One clip fits the cache, and gets the same answer to the last bit in every company.
+            return torch.cat([self._features(waveform[None]) for waveform in waveforms])
+        return self._features(waveforms)
+
+    def _features(self, waveforms: Tensor) -> Tensor:
         level = waveforms.square().mean(dim=1, keepdim=True).sqrt()
         scaled = waveforms / (level + 1e-9)
         blocks = self._fine_blocks(scaled) | self._band_blocks(scaled) | self._cycle_blocks(scaled)
@@ -143,12 +149,14 @@ class FrontEnd(nn.Module):
 
     def _fine_blocks(self, waveforms: Tensor) -> dict[str, Tensor]:
         spectrum = self.fine(waveforms)
-        statistics = torch.cat([_level_statistics(spectrum), _phase_statistics(spectrum)], dim=1)
+        power = _power(spectrum)
+        phases = _phase_statistics(spectrum[:, 1:], power[:, 1:])
+        statistics = torch.cat([_level_statistics(power), phases], dim=1)
         envelope = functional.avg_pool1d(statistics, 8)
         return {"fine": statistics - running_median(statistics), "envelope": envelope}
 
     def _band_blocks(self, waveforms: Tensor) -> dict[str, Tensor]:
-        power = self.bands(waveforms)
+        power = _power(self.bands(waveforms))
         levels = torch.log(self.triangles @ power + FLOOR)
         frames = FrameSets.of(power, loud=0.6, quiet=0.3)
         centred = (levels - masked_mean(levels, frames.sound)[..., None]) * frames.sound[:, None]
@@ -222,51 +230,112 @@ def _power(values: Tensor) -> Tensor:
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of ``(batch, bins, frames)`` over the frames of ``(batch, frames)``."""
-    return (values * mask[:, None]).sum(dim=-1) / mask.sum(dim=-1, keepdim=True)
+    return _masked_means(values, mask)[:, 0]
+
+
+def _masked_means(values: Tensor, *masks: Tensor) -> Tensor:
+    """Means of ``(batch, bins, frames)`` over each mask's frames, ``(batch, masks, bins)``."""
+    weights = torch.stack(masks, dim=1)
+    weights = weights / weights.sum(dim=-1, keepdim=True)
+    return weights @ values.transpose(1, 2)
 
 
 def running_median(values: Tensor, bins: int = MEDIAN_BINS) -> Tensor:
-    """Median over the last axis's neighbourhood, the ends reflected; same shape."""
+    """Median over the last axis's neighbourhood, the ends reflected; same shape.
+
+    Neighbourhoods overlap, so that the sorted halves of all of them are made together, by merging
+    networks (Batcher, "Sorting networks and their applications", 1968) that work on whole arrays.
+    """
     padded = functional.pad(values, (bins // 2, bins // 2), mode="reflect")
-    return padded.unfold(-1, bins, 1).median(dim=-1).values
+    length, rank = values.shape[-1], bins // 2
+    made: dict[int, list[Tensor]] = {1: [padded]}
+    low = [row[..., :length] for row in _sorted_neighbourhoods(made, rank + 1)]
+    high = [row[..., rank + 1 : rank + 1 + length] for row in _sorted_neighbourhoods(made, rank)]
+    median = low[rank]
+    for place in range(rank):
+        median = torch.minimum(median, torch.maximum(low[place], high[rank - 1 - place]))
+    return median
+
+
+def _sorted_neighbourhoods(made: dict[int, list[Tensor]], size: int) -> list[Tensor]:
+    """Every run of ``size`` values in order: the n-th array has the n-th smallest of each run."""
+    if size not in made:
+        first = 1 << ((size - 1).bit_length() - 1)
+        low = _sorted_neighbourhoods(made, first)
+        high = [row[..., first:] for row in _sorted_neighbourhoods(made, size - first)]
+        length = high[0].shape[-1]
+        made[size] = _merge_sorted([row[..., :length] for row in low], high)
+    return made[size]
+
+
+def _merge_sorted(low: list[Tensor], high: list[Tensor]) -> list[Tensor]:
+    """Batcher's odd-even merge of two sorted lists of arrays, place by place."""
+    if not low or not high:
+        return low or high
+    if len(low) == len(high) == 1:
+        return [torch.minimum(low[0], high[0]), torch.maximum(low[0], high[0])]
+    even = _merge_sorted(low[::2], high[::2])
+    odd = _merge_sorted(low[1::2], high[1::2])
+    pairs = list(zip(odd, even[1:], strict=False))
+    merged = [even[0]]
+    for one, other in pairs:
+        merged += [torch.minimum(one, other), torch.maximum(one, other)]
+    return merged + odd[len(pairs) :] + even[1 + len(pairs) :]
+
+
+def box_means(values: Tensor, *sizes: int) -> list[Tensor]:
+    """Means over the last axis's neighbourhoods of odd sizes, shorter at the ends; same shapes."""
+    length = values.shape[-1]
+    sums = values.cumsum(dim=-1, dtype=torch.float64)
+    places = torch.arange(length, device=values.device)
+    means = []
+    for size in sizes:
+        half = size // 2
+        before = functional.pad(sums[..., : length - half - 1], (half + 1, 0))
+        after = torch.cat([sums[..., half:], sums[..., -1:].expand(*sums.shape[:-1], half)], dim=-1)
+        count = (places + half + 1).clamp(max=length) - (places - half).clamp(min=0)
+        means.append(((after - before) / count).to(values.dtype))
+    return means
 
 
 def box_mean(values: Tensor, size: int) -> Tensor:
     """Mean over the last axis's neighbourhood of an odd size, shorter at the ends; same shape."""
-    length = values.shape[-1]
-    sums = functional.pad(values.double().cumsum(dim=-1), (1, 0))
-    places = torch.arange(length, device=values.device)
-    low = (places - size // 2).clamp(min=0)
-    high = (places + size // 2 + 1).clamp(max=length)
-    return ((sums[..., high] - sums[..., low]) / (high - low)).to(values.dtype)
+    return box_means(values, size)[0]
 
 
-def _level_statistics(spectrum: Tensor) -> Tensor:
+def _level_statistics(power: Tensor) -> Tensor:
     """Nine statistics over time of the log power of each bin, ``(batch, 9, bins)``."""
-    power = _power(spectrum)
     frames = FrameSets.of(power, loud=0.6, quiet=0.3)
     power = power[:, 1:]
     levels = torch.log(power + FLOOR)
-    mean = masked_mean(levels, frames.sound)
-    deviation = masked_mean((levels - mean[..., None]).square(), frames.sound).sqrt()
+    means = _masked_means(levels, frames.loud, frames.middle, frames.quiet, frames.sound)
     low, high = _quantiles(levels, (0.05, 0.95))
     statistics = [
-        *(masked_mean(levels, mask) for mask in (frames.loud, frames.middle, frames.quiet)),
-        *(mean, deviation, levels.diff(dim=-1).abs().mean(dim=-1)),
-        *(torch.log(masked_mean(power, frames.sound) + FLOOR), low, high),
+        *(means, _deviation(levels, means[:, 3], frames.sound)[:, None]),
+        *(_change(levels, 1)[:, None], torch.log(_masked_means(power, frames.sound) + FLOOR)),
+        *(low[:, None], high[:, None]),
     ]
-    return torch.stack(statistics, dim=1)
+    return torch.cat(statistics, dim=1)
+
+
+def _deviation(levels: Tensor, mean: Tensor, mask: Tensor) -> Tensor:
+    return masked_mean((levels - mean[..., None]).square_(), mask).sqrt()
+
+
+def _change(levels: Tensor, lag: int) -> Tensor:
+    """Mean absolute change over so many frames."""
+    return (levels[..., lag:] - levels[..., :-lag]).abs_().mean(dim=-1)
 
 
 def _quantiles(levels: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
-    # Order statistics, not interpolated: a sort is all it takes.
-    ordered = levels.sort(dim=-1).values
-    return [ordered[..., round(share * (ordered.shape[-1] - 1))] for share in shares]
+    # Order statistics, not interpolated, which need no sort.
+    last = levels.shape[-1] - 1
+    return [levels.kthvalue(round(share * last) + 1, dim=-1).values for share in shares]
 
 
-def _phase_statistics(spectrum: Tensor) -> Tensor:
+def _phase_statistics(spectrum: Tensor, power: Tensor) -> Tensor:
     """How steadily phases go on in time and over frequency, ``(batch, 4, bins)``."""
-    unit = spectrum[:, 1:] / (spectrum[:, 1:].abs() + 1e-4)
+    unit = spectrum / (power.sqrt() + 1e-4)
     advance = unit[..., 1:] * unit[..., :-1].conj()
     acceleration = advance[..., 1:] * advance[..., :-1].conj()
     slope = unit[:, 1:] * unit[:, :-1].conj()
@@ -278,16 +347,17 @@ def _phase_statistics(spectrum: Tensor) -> Tensor:
 
 def _band_statistics(levels: Tensor, frames: FrameSets) -> Tensor:
     """Ten statistics of the log level of each band, ``(batch, 10, bands)``."""
-    mean = masked_mean(levels, frames.sound)
-    deviation = masked_mean((levels - mean[..., None]).square(), frames.sound).sqrt()
+    means = _masked_means(levels, frames.loud, frames.quiet, frames.sound)
+    mean = means[:, 2]
+    deviation = _deviation(levels, mean, frames.sound)
     scaled = (levels - mean[..., None]) / (deviation[..., None] + 1e-3)
     statistics = [
-        *(masked_mean(levels, frames.loud), masked_mean(levels, frames.quiet), mean, deviation),
-        *((levels[..., lag:] - levels[..., :-lag]).abs().mean(dim=-1) for lag in LEVEL_LAGS),
-        levels.diff(n=2, dim=-1).abs().mean(dim=-1),
-        masked_mean(scaled**3, frames.sound).clamp(-5.0, 5.0),
+        *(means, deviation[:, None]),
+        *(_change(levels, lag)[:, None] for lag in LEVEL_LAGS),
+        levels.diff(n=2, dim=-1).abs().mean(dim=-1)[:, None],
+        masked_mean(scaled**3, frames.sound).clamp(-5.0, 5.0)[:, None],
     ]
-    return torch.stack(statistics, dim=1)
+    return torch.cat(statistics, dim=1)
 
 
 def _bin_statistics(power: Tensor, frames: FrameSets) -> Tensor:
@@ -296,11 +366,17 @@ def _bin_statistics(power: Tensor, frames: FrameSets) -> Tensor:
     levels = torch.log(power + FLOOR)
     tonality = torch.log(masked_mean(power, frames.sound) + FLOOR)
     tonality = tonality - masked_mean(levels, frames.sound)
-    smooth = functional.avg_pool1d(levels.transpose(1, 2), 9, 1, 4).transpose(1, 2)
-    roughness = masked_mean((levels - smooth).square(), frames.sound).sqrt()
-    change = levels.diff(dim=-1).abs().mean(dim=-1)
-    statistics = torch.stack([tonality, roughness, change], dim=1)
+    rough = levels - _mean_of_nine_bins(levels)
+    roughness = masked_mean(rough.square_(), frames.sound).sqrt()
+    statistics = torch.stack([tonality, roughness, _change(levels, 1)], dim=1)
     return functional.avg_pool1d(statistics, statistics.shape[-1] // BANDS)
+
+
+def _mean_of_nine_bins(levels: Tensor) -> Tensor:
+    """Mean over nine bins of ``(batch, bins, frames)``, with zeros beyond the ends."""
+    padded = functional.pad(levels, (0, 0, 4, 4))
+    threes = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    return (threes[:, :-6] + threes[:, 3:-3] + threes[:, 6:]) / 9
 
 
 def _merge(values: Tensor, bands: int) -> Tensor:
@@ -332,7 +408,7 @@ def _memory(bands: Tensor) -> Tensor:
 def _whitened(waveforms: Tensor) -> Tensor:
     """Spectrum ``(batch, 32,000)`` of 4 s in bins of 0.25 Hz, its envelope taken away."""
     spectrum: Tensor = torch.fft.rfft(waveforms)[:, : CYCLE_SAMPLES // 2]
-    magnitude: Tensor = spectrum.abs()
+    magnitude = _power(spectrum).sqrt()
     return torch.div(spectrum, box_mean(magnitude, 801) + 1e-9)
 
 
@@ -366,7 +442,8 @@ def _cyclic_spectrum(envelopes: Tensor, rate: int) -> Tensor:
     levelled = levelled - levelled.mean(dim=-1, keepdim=True)
     window = torch.hann_window(levelled.shape[-1], device=levelled.device)
     power = _power(torch.fft.rfft(levelled * window))
-    return box_mean(power, 5) / (box_mean(power, 161) + 1e-9)
+    near, around = box_means(power, 5, 161)
+    return near / (around + 1e-9)
 
 
 def _bins(frequencies: list[float]) -> Tensor:

@@ -7,18 +7,23 @@ from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from codecsleuth.arrays import LN10, sigmoid
+from codecsleuth.arrays import LN10, BoolArray, FloatArray, sigmoid
 from codecsleuth.evaluation import metrics
+from codecsleuth.evaluation.answers import ClipAnswers
 from codecsleuth.evaluation.document import Report
-from codecsleuth.evaluation.measure import Evaluation, Judged, TaskResult
-from codecsleuth.report.evaluation_tables import FIGURE_WORDS, NOTES, number
+from codecsleuth.evaluation.results import Evaluation, TaskResult
+from codecsleuth.report.evaluation_tables import (
+    FIGURE_WORDS,
+    class_pairs,
+    labels_worth_a_table,
+    notes,
+    number,
+    spaced,
+)
 from codecsleuth.report.page import render_page
 from codecsleuth.report.plots import Axis, Plot
 from codecsleuth.taxonomy import AXES
-
-FloatArray = NDArray[np.float64]
 
 _PART_WORDS: Final = {
     "per_codec": ("Codec", "EER against all bona fide clips."),
@@ -50,42 +55,46 @@ def evaluation_page(report: Report) -> str:
         macro=evaluation.macro,
         plots=list(_plots(report)),
         confusions=[_confusion(task, result) for task, result in evaluation.tasks.items()],
+        class_pairs=class_pairs(evaluation),
+        labels=labels_worth_a_table(evaluation),
         parts=list(_parts(evaluation)),
         spread=report.spread if len(report.runs) > 1 else {},
         run_names=report.names,
         words=FIGURE_WORDS,
-        notes=NOTES,
+        notes=notes(evaluation),
         number=number,
+        verdict_words=spaced,
     )
 
 
 def _runs(report: Report) -> list[dict[str, Any]]:
     """Which weights and which clips, per run."""
     return [
-        {"name": name, "origin": run.origin, "clips": len(run.scores.items)}
+        {"name": name, "provenance": run.provenance, "clips": len(run.scores.items)}
         for name, run in zip(report.names, report.runs, strict=True)
     ]
 
 
 def _plots(report: Report) -> Iterator[Plot]:
-    judged = report.pooled
-    detection, is_codec = judged.detection, judged.is_codec
-    if detection is not None and is_codec.any() and not is_codec.all():
-        yield _det(report)
+    both = report.pooled.codec_against_bona_fide()
+    if both is not None and both[1].any() and not both[1].all():
+        detection, is_codec = both
+        yield _det(report, is_codec)
         yield _histogram(detection.log_odds / LN10, is_codec)
         probabilities = sigmoid(detection.log_odds)
         yield reliability("BIN", probabilities, is_codec, metrics.even_prior(is_codec))
-    for axis, answers in judged.axes.items():
-        true = judged.labels(axis)
+    for axis, answers in report.pooled.axes.items():
+        true = report.pooled.labels(axis)
         codec = true > 0
         if codec.any():
             stated = answers.probabilities[codec].max(axis=1)
-            yield reliability(axis, stated, (answers.shown == true)[codec], np.ones(len(stated)))
+            right = (answers.likeliest == true)[codec]
+            yield reliability(axis, stated, right, np.ones(len(stated)))
 
 
-def _det(report: Report) -> Plot:
+def _det(report: Report, is_codec: BoolArray) -> Plot:
     """Both error rates at every threshold, on normal deviates (Martin et al., 1997)."""
-    smallest = 0.5 / max(1, np.bincount(report.pooled.is_codec).max())
+    smallest = 0.5 / max(1, np.bincount(is_codec).max())
     low = max((tick for tick in _DET_TICKS if tick <= smallest), default=_DET_TICKS[0])
     ticks = [(tick, f"{tick:g}"[1:]) for tick in _DET_TICKS if tick >= low]
     deviate = NormalDist().inv_cdf
@@ -98,8 +107,8 @@ def _det(report: Report) -> Plot:
     plot = Plot("Detection error trade-off", "Misses against false alarms", alarms, misses, legend)
     plot.line([(low, low), (0.9, 0.9)], "guide")
     if several:
-        for name, judged in zip(report.names, report.judged, strict=True):
-            _det_line(plot, judged, "thin", name)
+        for name, answers in zip(report.names, report.answers, strict=True):
+            _det_line(plot, answers, "thin", name)
     _det_line(plot, report.pooled, "main", "")
     eer = report.evaluation.tasks["BIN"].figures["eer"].value
     if eer is not None:
@@ -107,15 +116,15 @@ def _det(report: Report) -> Plot:
     return plot
 
 
-def _det_line(plot: Plot, judged: Judged, look: str, hint: str) -> None:
-    detection = judged.detection
-    if detection is not None:
-        missed, false_alarms = metrics.error_rates(detection.ranking, judged.is_codec)
-        if np.isfinite(missed).all() and np.isfinite(false_alarms).all():
-            plot.line(zip(false_alarms.tolist(), missed.tolist(), strict=True), look, hint)
+def _det_line(plot: Plot, answers: ClipAnswers, look: str, hint: str) -> None:
+    both = answers.codec_against_bona_fide()
+    if both is not None:
+        misses, false_alarms = metrics.error_rates(both[0].ranking, both[1])
+        if np.isfinite(misses).all() and np.isfinite(false_alarms).all():
+            plot.line(zip(false_alarms.tolist(), misses.tolist(), strict=True), look, hint)
 
 
-def _histogram(log10_lr: FloatArray, is_codec: NDArray[np.bool_]) -> Plot:
+def _histogram(log10_lr: FloatArray, is_codec: BoolArray) -> Plot:
     limit = max(1.0, float(np.ceil(np.abs(log10_lr).max())))
     edges = np.linspace(-limit, limit, _HISTOGRAM_BINS + 1)
     shares = {
@@ -152,9 +161,7 @@ def _histogram(log10_lr: FloatArray, is_codec: NDArray[np.bool_]) -> Plot:
     return plot
 
 
-def reliability(
-    task: str, stated: FloatArray, came_true: NDArray[np.bool_], weights: FloatArray
-) -> Plot:
+def reliability(task: str, stated: FloatArray, came_true: BoolArray, weights: FloatArray) -> Plot:
     """Stated probabilities against how often they came true, in the bins of the calibration error.
 
     Args:
@@ -172,7 +179,7 @@ def reliability(
         Axis(f"{event}: share", 0.0, 1.0, _SHARES),
     )
     plot.line([(0, 0), (1, 1)], "guide")
-    bins = np.clip((stated * metrics.ECE_BINS).astype(np.int64), 0, metrics.ECE_BINS - 1)
+    bins = metrics.probability_bins(stated)
     for place in np.unique(bins):
         chosen = bins == place
         weight = float(weights[chosen].sum() / weights.sum())
@@ -201,7 +208,7 @@ def _confusion(task: str, result: TaskResult) -> dict[str, Any]:
 def _parts(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     """Tables of parts, as bars with intervals."""
     axes = [axis for axis in AXES if axis in evaluation.tasks]
-    for key in evaluation.tables():
+    for key in evaluation.breakdowns():
         title, note = _PART_WORDS[key]
         rows = getattr(evaluation, key)
         real = any(part.bona_fide_clips for part in rows.values())

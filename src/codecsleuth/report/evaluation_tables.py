@@ -10,10 +10,19 @@ from rich.table import Table
 from rich.text import Text
 
 from codecsleuth.evaluation.document import Report
-from codecsleuth.evaluation.measure import Evaluation, Figure, Figures, Part, TaskResult
-from codecsleuth.report.words import VERDICT_WORDS
+from codecsleuth.evaluation.labels import CLASS_PAIRS, DETECTION_LABELS
+from codecsleuth.evaluation.results import (
+    Evaluation,
+    Figure,
+    Figures,
+    LabelResult,
+    PairResult,
+    Part,
+    TaskResult,
+)
 from codecsleuth.taxonomy import AXES
 from codecsleuth.text import printable, shorten
+from codecsleuth.verdict import by_name
 
 Column = tuple[str, Callable[[Part], str]]
 
@@ -39,15 +48,14 @@ _MACRO_FIGURES: Final = ("eer", "min_dcf", "cllr", "f1_weighted", "f1_macro", "a
 _ANSWER_WORDS: Final = {
     "Semantic distillation": "Semantic dist.",
     "Disentanglement": "Disentangl.",
-    "bona_fide": "bona fide",
 }
-NOTES: Final = (
-    "Fractions. Intervals: 95 %, bootstrap over utterances. Constant: the best constant answer. "
+_NOTES: Final = (
+    "Fractions. Intervals: 95 %, bootstrap over utterances; of accuracy and of shares of verdicts "
+    "Wilson's, over the effective number of utterances. Constant: the best constant answer. "
     "F1: classes with Real, clips of unknown class left out; 'macro, codec' leaves Real out. "
-    "Accuracy and the columns VQ, AUX, DEC: the class shown, over codec clips. "
+    "Accuracy and the columns VQ, AUX, DEC: the likeliest class, over codec clips. "
     "Calibration error of BIN at even prior odds. "
-    "Minimum DCF: codec prior 0.05, a miss 10 times the cost of a false alarm. "
-    f"Codec: {VERDICT_WORDS['codec']}; bona fide: {VERDICT_WORDS['bona_fide']}."
+    "Minimum DCF: codec prior 0.05, a miss 10 times the cost of a false alarm."
 )
 
 
@@ -57,6 +65,31 @@ def number(value: float | None) -> str:
         return "-"
     text = f"{value:.3f}"
     return text[1:] if text.startswith("0.") else text
+
+
+def notes(evaluation: Evaluation) -> str:
+    """How to read the figures, and what the verdicts in them mean."""
+    verdicts = evaluation.tasks["BIN"].columns if "BIN" in evaluation.tasks else ()
+    words = {spaced(name): by_name(name).words for name in verdicts}
+    meanings = [f"{name}: {meaning}" for name, meaning in words.items() if meaning != name]
+    return " ".join([_NOTES, *([f"Verdicts: {'; '.join(meanings)}."] if meanings else [])])
+
+
+def spaced(name: str) -> str:
+    """A name of JSON as people read it."""
+    return name.replace("_", " ")
+
+
+def class_pairs(evaluation: Evaluation) -> list[tuple[str, PairResult]]:
+    """The class pairs that the model distinguishes, each in words with its figures."""
+    pairs = evaluation.class_pairs
+    return [(pair.words, pairs[pair.name]) for pair in CLASS_PAIRS if pair.name in pairs]
+
+
+def labels_worth_a_table(evaluation: Evaluation) -> dict[str, LabelResult]:
+    """The verdicts per label, where they say more than the confusion of codec and bona fide."""
+    labels = evaluation.per_label
+    return labels if labels.keys() - set(DETECTION_LABELS) else {}
 
 
 def render(report: Report, width: int = 80) -> Group:
@@ -73,15 +106,19 @@ def render(report: Report, width: int = 80) -> Group:
         parts += [_taxonomy(axes), Text()]
     for task, result in evaluation.tasks.items():
         parts += [_confusion(task, result), Text()]
+    if labels := labels_worth_a_table(evaluation):
+        parts += [_labels(labels), Text()]
+    if pairs := class_pairs(evaluation):
+        parts += [_class_pairs(pairs), Text()]
     for over, tasks in evaluation.macro.items():
         parts += [_macro(over, tasks), Text()]
     columns = _columns(evaluation)
-    for key in evaluation.tables():
+    for key in evaluation.breakdowns():
         title = key.removeprefix("per_")
         parts += [_breakdown(title, getattr(evaluation, key), columns[title], width), Text()]
     parts += [Text(f"! {printable(warning)}", "yellow") for warning in report.warnings]
     parts += [Text(printable(note), "dim") for note in report.notes]
-    return Group(*parts, Text("[ ] interval; ( ) constant. " + NOTES, "dim"))
+    return Group(*parts, Text(f"[ ] interval; ( ) constant. {notes(evaluation)}", "dim"))
 
 
 def _plain_table(first: str) -> Table:
@@ -157,15 +194,36 @@ def _three_cells(figure: Figure) -> tuple[str, str, str]:
 
 
 def _confusion(task: str, result: TaskResult) -> Table:
-    table = _plain_table(f"{task}: true \\ answered")
+    table = _plain_table(f"{task}: true \\ answer")
     table.columns[0].min_width = 22
     for answer in result.columns:
-        table.add_column(_ANSWER_WORDS.get(answer, answer), justify="right")
+        table.add_column(_ANSWER_WORDS.get(answer, spaced(answer)), justify="right")
     if result.f1:
         table.add_column("F1", justify="right")
     for (name, clips), row in zip(result.support.items(), result.confusion, strict=True):
         f1 = [number(result.f1[name])] if result.f1 else []
         table.add_row(name if clips else f"{name} (no clips)", *map(str, row), *f1)
+    return table
+
+
+def _labels(labels: Mapping[str, LabelResult]) -> Table:
+    """Shares of verdicts, a row per label."""
+    table = _plain_table("Label \\ verdict")
+    table.add_column("Clips", justify="right")
+    for name in next(iter(labels.values())).verdicts:
+        table.add_column(spaced(name), justify="right")
+    for label, one in labels.items():
+        table.add_row(label, str(one.clips), *map(number, one.verdicts.values()))
+    return table
+
+
+def _class_pairs(pairs: Sequence[tuple[str, PairResult]]) -> Table:
+    table = _plain_table("EER of class pairs")
+    for column in ("", "95 % interval", "constant", "clips"):
+        table.add_column(column, justify="right")
+    for words, pair in pairs:
+        clips = f"{pair.positive_clips}/{pair.negative_clips}"
+        table.add_row(words, *_three_cells(pair.figures["eer"]), clips)
     return table
 
 
@@ -177,15 +235,15 @@ def _columns(evaluation: Evaluation) -> Mapping[str, Sequence[Column]]:
         if axis in evaluation.tasks
     ]
     clips: Column = ("Clips", lambda part: str(part.codec_clips))
-    found: Column = ("Found", lambda part: number(part.detected))
+    detected: Column = ("Detect", lambda part: number(part.detected))
     unsure: Column = ("Incon.", lambda part: number(part.verdicts.get("inconclusive")))
     missed: Column = ("Missed", lambda part: number(part.verdicts.get("bona_fide")))
     real: Column = ("Bona f.", lambda part: str(part.bona_fide_clips))
-    false: Column = ("False", lambda part: number(part.false_alarms))
+    alarms: Column = ("Alarms", lambda part: number(part.false_alarms))
     eer: Column = ("EER", lambda part: number(part.eer))
-    mixed = [("Codec", clips[1]), found, real, false, unsure, eer, *axes]
+    mixed = [("Codec", clips[1]), detected, real, alarms, unsure, eer, *axes]
     return {
-        "codec": [clips, found, unsure, missed, eer, *axes],
+        "codec": [clips, detected, unsure, missed, eer, *axes],
         **dict.fromkeys(("system", "source", "kind", "length"), mixed),
     }
 

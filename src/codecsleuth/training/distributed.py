@@ -88,8 +88,8 @@ def joined(device: str) -> Iterator[Group]:
 
 
 @dataclass
-class Place:
-    """Where a process's clips are in the batch of the step, and what dropout follows from.
+class BatchPosition:
+    """Where a process's clips are in the batch of the step, and the seed of dropout.
 
     Attributes:
         seed: of the step.
@@ -109,29 +109,29 @@ class Place:
 
 
 class SharedDropout(nn.Module):
-    """Dropout of ``(clips, ...)`` that a clip meets alike in whatever process it is."""
+    """Dropout of ``(clips, ...)`` that is the same for a clip in whatever process it is."""
 
-    def __init__(self, share: float, place: Place) -> None:
+    def __init__(self, share: float, position: BatchPosition) -> None:
         super().__init__()
-        self.share, self.place = share, place
+        self.share, self.position = share, position
 
     def forward(self, values: Tensor) -> Tensor:
         """Same shape out as in."""
         if not self.training:
             return values
-        place, device = self.place, values.device
-        generator = torch.Generator(device).manual_seed(place.seed + place.calls)
-        place.calls += 1
-        shape = (place.batch, *values.shape[1:])
-        drawn = torch.rand(shape, generator=generator, device=device)[place.rows]
+        position, device = self.position, values.device
+        generator = torch.Generator(device).manual_seed(position.seed + position.calls)
+        position.calls += 1
+        shape = (position.batch, *values.shape[1:])
+        drawn = torch.rand(shape, generator=generator, device=device)[position.rows]
         return values * (drawn >= self.share) / (1.0 - self.share)
 
 
-def share_dropout(network: nn.Module) -> Place:
-    """Replace every dropout of a network by one that follows from the place returned."""
-    place = Place()
+def share_dropout(network: nn.Module) -> BatchPosition:
+    """Replace every dropout of a network by one that follows from the position returned."""
+    position = BatchPosition()
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout) and child.p:
-                setattr(module, name, SharedDropout(child.p, place))
-    return place
+                setattr(module, name, SharedDropout(child.p, position))
+    return position

@@ -1,172 +1,229 @@
-"""Fit calibration and thresholds to logits of clips that the weights have not seen."""
+"""Fit calibration and thresholds on a calibration set: clips that were not in the training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from codecsleuth.arrays import FloatArray, sigmoid
-from codecsleuth.calibration import Calibration
-from codecsleuth.models.compact import Reliability
-from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, BIN_CODEC
-from codecsleuth.training.held_out import FAMILIARITY, MET, QUALITY, HeldOut
+from codecsleuth.arrays import BoolArray, FloatArray, IntArray, sigmoid
+from codecsleuth.calibration import BONA_FIDE, CODEC, Calibration, detection_log_odds
+from codecsleuth.errors import DataError
+from codecsleuth.models.compact import QualityCalibration
+from codecsleuth.taxonomy import AXES, CLASSES
+from codecsleuth.training.held_out import FAMILIARITY, KNOWN_FAMILY, QUALITY, HeldOut
 
-Labels = NDArray[np.int64]
-#: Share of the clips of codec families it has met, on pages it has not, that a network may take for
-#: strange.
-STRANGE_SHARE: Final = 0.25
-#: Probability at which an axis keeps its answer about a strange codec.
-SURE: Final = 0.8
+#: Share of the clips of known codec families, from held-out sources, whose open-set score may be
+#: below the threshold of an unknown codec.
+FALSE_UNKNOWN_RATE: Final = 0.25
+#: Probability at which an axis gives its class for an unknown codec.
+SURE_THRESHOLD: Final = 0.8
+#: A threshold stays this far below the limit of the log-odds, so that rounding cannot part them.
+_BELOW_LIMIT: Final = 1e-6
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Error rates that the thresholds are set for, on the clips of the calibration.
+    """Error rates that the thresholds are set for, on the calibration set.
 
     Attributes:
-        false_alarms: share of bona fide clips called "codec", at most, as they are.
-        misses: share of codec clips called "no neural codec", at most, as they are.
-        allowance: factor on both for clips that were augmented.
+        false_alarms: false alarm rate: share of bona fide clips called "codec", at most.
+        misses: miss rate: share of codec clips called "no neural codec", at most.
+        augmented_factor: factor on both for augmented clips.
     """
 
     false_alarms: float = 0.02
     misses: float = 0.08
-    allowance: float = 1.6
+    augmented_factor: float = 1.6
 
 
 def calibrate(
-    reliability: Reliability, held_out: HeldOut, labels: Mapping[str, Labels]
+    quality_calibration: QualityCalibration, held_out: HeldOut, labels: Mapping[str, IntArray]
 ) -> Calibration:
-    """Fit a network's reliability, and the calibration of what it says with that.
+    """Fit a network's calibration by quality measure, and the calibration that follows it.
+
+    Detection is fitted to codec and bona fide alone; clips of other classes are left out.
 
     Args:
-        reliability: of the network; changed.
-        held_out: answers to fit to.
-        labels: true classes of its clips, ``(clips,)`` per task.
+        quality_calibration: of the network; changed.
+        held_out: outputs to fit to.
+        labels: true classes of its clips, ``(clips,)`` per task, -1 where unknown; those of ``BIN``
+            in the order of the network's detection classes.
+
+    Raises:
+        DataError: the outputs are of a network with other detection classes, or there are no clips
+            of codec or none of bona fide.
     """
-    flat = {name: np.concatenate(list(views)) for name, views in held_out.answers.items()}
+    flat = {name: np.concatenate(list(views)) for name, views in held_out.outputs.items()}
     quality = flat.pop(QUALITY)
-    familiar, met = flat.pop(FAMILIARITY, None), flat.pop(MET, None)
+    familiar, known = flat.pop(FAMILIARITY, None), flat.pop(KNOWN_FAMILY, None)
     clips = len(held_out.rows)
     tiled = {task: np.tile(labels[task], len(quality) // clips) for task in flat}
     if "BIN" in flat:
-        slope, shift = fit_reliability(flat["BIN"], quality, tiled["BIN"])
-        reliability.slope.copy_(torch.tensor(slope))
-        reliability.shift.copy_(torch.tensor(shift))
-        weighed = reliability(torch.from_numpy(flat["BIN"]), torch.from_numpy(quality).float())
-        flat["BIN"] = weighed.double().numpy()
-    calibration = fit_calibration(flat, tiled, as_it_is=np.arange(len(quality)) < clips)
-    if familiar is None or met is None:
+        classes = quality_calibration.classes
+        if flat["BIN"].shape[1] != len(classes):
+            raise DataError("the held-out outputs are of networks with other detection classes")
+        slope, shift = fit_quality_calibration(flat["BIN"], quality, tiled["BIN"], classes)
+        quality_calibration.slope.copy_(torch.tensor(slope))
+        quality_calibration.shift.copy_(torch.tensor(shift))
+        measured = torch.from_numpy(quality).float()
+        scaled = quality_calibration(torch.from_numpy(flat["BIN"]), measured)
+        flat["BIN"] = scaled.double().numpy()
+    unaugmented = np.arange(len(quality)) < clips
+    calibration = fit_calibration(
+        flat, tiled, unaugmented=unaugmented, classes=quality_calibration.classes
+    )
+    if familiar is None or known is None:
         return calibration
-    threshold = float(np.quantile(familiar[:clips][met[:clips] > 0], STRANGE_SHARE))
-    return replace(calibration, familiar_threshold=threshold, sure_threshold=SURE)
+    of_known = familiar[:clips][known[:clips] > 0]
+    if not len(of_known):
+        return calibration
+    threshold = float(np.quantile(of_known, FALSE_UNKNOWN_RATE))
+    return replace(calibration, familiar_threshold=threshold, sure_threshold=SURE_THRESHOLD)
 
 
 def fit_calibration(
     logits: Mapping[str, FloatArray],
-    labels: Mapping[str, Labels],
+    labels: Mapping[str, IntArray],
     targets: Targets | None = None,
-    as_it_is: NDArray[np.bool_] | None = None,
+    unaugmented: BoolArray | None = None,
+    classes: Sequence[str] = CLASSES["BIN"],
 ) -> Calibration:
     """Fit every task's calibration by logistic regression, and the two thresholds.
 
-    BIN: a factor and an offset, its two labels weighted to count alike, so that the result is at
-    even prior odds. An axis: a factor alone (a temperature) at the classes' own frequencies; what
-    is most probable stays so. Offsets that make thin classes count alike were tried: they cost
-    more right answers on known codecs than they gave on unknown ones.
+    BIN: a factor and an offset on the log-odds codec : bona fide, the two labels weighted to count
+    alike, so that the result is at even prior odds; other clips are left out. An axis: a factor
+    alone (a temperature) at the classes' own frequencies; what is most probable stays so. Offsets
+    that make thin classes count alike were tried: they cost more right labels on known codecs than
+    they gave on unknown ones.
 
     Args:
         logits: per task ``(clips, classes)``, uncalibrated.
         labels: per task ``(clips,)``, -1 where unknown.
         targets: of the thresholds.
-        as_it_is: ``(clips,)``, False for clips that were augmented; by default none was.
+        unaugmented: ``(clips,)``, False for augmented clips; by default there are none.
+        classes: detection classes in the order of the logits of ``BIN``.
+
+    Raises:
+        DataError: ``BIN`` has no clips of codec or none of bona fide.
     """
     fitted = {axis: _fit_axis(logits[axis], labels[axis]) for axis in AXES if axis in logits}
-    calibration = Calibration(axis_scale=Calibration().axis_scale | fitted)
+    scales = Calibration().axis_scale | fitted
+    calibration = Calibration(classes=tuple(classes), axis_scale=scales)
     if "BIN" not in logits:
         return calibration
-    if as_it_is is None:
-        as_it_is = np.ones(len(labels["BIN"]), dtype=bool)
-    return _fit_bin(logits["BIN"], labels["BIN"], as_it_is, calibration, targets or Targets())
+    if unaugmented is None:
+        unaugmented = np.ones(len(labels["BIN"]), dtype=bool)
+    raw, codec, chosen = _codec_log_odds(logits["BIN"], labels["BIN"], classes)
+    return _fit_bin(raw, codec, unaugmented[chosen], calibration, targets or Targets())
 
 
-def fit_reliability(
-    logits: FloatArray, qualities: FloatArray, labels: Labels
+def _codec_log_odds(
+    logits: FloatArray, labels: IntArray, classes: Sequence[str]
+) -> tuple[FloatArray, BoolArray, BoolArray]:
+    """Log-odds codec : bona fide of the clips of either, which are codec, and their places."""
+    codec, bona_fide = (labels == classes.index(name) for name in (CODEC, BONA_FIDE))
+    chosen = codec | bona_fide
+    raw = detection_log_odds(logits[chosen], classes, (CODEC,), (BONA_FIDE,))
+    return raw, codec[chosen], chosen
+
+
+def fit_quality_calibration(
+    logits: FloatArray,
+    qualities: FloatArray,
+    labels: IntArray,
+    classes: Sequence[str] = CLASSES["BIN"],
 ) -> tuple[list[float], list[float]]:
-    """Fit `codecsleuth.models.compact.Reliability` by logistic regression, labels counting alike.
+    """Fit `codecsleuth.models.compact.QualityCalibration` by logistic regression.
+
+    Codec and bona fide count alike; other clips are left out.
 
     Args:
-        logits: of ``BIN``, ``(clips, 2)``.
+        logits: of ``BIN``, ``(clips, classes)``.
         qualities: ``(clips, qualities)``, standardised.
-        labels: ``(clips,)``.
+        labels: ``(clips,)``, -1 where unknown.
+        classes: detection classes in the order of the logits.
 
     Returns:
         The exponential slope of the factor and the shift, one value per quality.
     """
-    raw = torch.from_numpy(logits[:, BIN_CODEC] - logits[:, BIN_BONA_FIDE]).double()
-    measured = torch.from_numpy(qualities).double()
-    codec = torch.from_numpy(labels == BIN_CODEC).double()
+    log_odds_of_clips, is_codec, chosen = _codec_log_odds(logits, labels, classes)
+    raw = torch.from_numpy(log_odds_of_clips).double()
+    measured = torch.from_numpy(qualities[chosen]).double()
+    codec = torch.from_numpy(is_codec).double()
     weights = torch.where(codec > 0, 0.5 / codec.mean(), 0.5 / (1.0 - codec).mean())
     width = measured.shape[1]
-    found = torch.zeros(2 * width + 2, dtype=torch.double, requires_grad=True)
-    optimiser = torch.optim.LBFGS([found], max_iter=200, line_search_fn="strong_wolfe")
+    fitted = torch.zeros(2 * width + 2, dtype=torch.double, requires_grad=True)
+    optimiser = torch.optim.LBFGS([fitted], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        factor = (found[0] + measured @ found[2 : 2 + width]).exp()
-        log_odds = factor * raw + found[1] + measured @ found[2 + width :]
+        factor = (fitted[0] + measured @ fitted[2 : 2 + width]).exp()
+        log_odds = factor * raw + fitted[1] + measured @ fitted[2 + width :]
         loss = functional.binary_cross_entropy_with_logits(log_odds, codec, weight=weights)
-        loss = loss + 1e-3 * found.square().sum()
+        loss = loss + 1e-3 * fitted.square().sum()
         torch.autograd.backward(loss)
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    result = found.detach()
+    result = fitted.detach()
     # The affine calibration that follows brings the factor back; the shift comes before it.
     shift = result[2 + width :] / result[0].exp()
     return result[2 : 2 + width].tolist(), shift.tolist()
 
 
 def _fit_bin(
-    logits: FloatArray,
-    labels: Labels,
-    as_it_is: NDArray[np.bool_],
+    raw: FloatArray,
+    codec: BoolArray,
+    unaugmented: BoolArray,
     calibration: Calibration,
     targets: Targets,
 ) -> Calibration:
-    raw = logits[:, BIN_CODEC] - logits[:, BIN_BONA_FIDE]
+    """Calibration of raw log-odds ``(clips,)``, its limit, and thresholds within the limit.
+
+    Where the error rates call for a threshold beyond the limit, which no answer could reach, all
+    log-odds are scaled down until the threshold is within it: evidence that so many clips
+    contradict is stated weaker, and the error rates hold.
+    """
     scores = np.stack([np.zeros_like(raw), raw], axis=1)
-    is_codec = (labels == BIN_CODEC).astype(np.int64)
-    scale, bias = _fit_affine(scores, is_codec, 1.0 / np.bincount(is_codec, minlength=2).clip(1))
-    log_odds = scale * raw + bias
-    codec = labels == BIN_CODEC
+    is_codec = codec.astype(np.int64)
     # Not stronger than the rarer label's number of clips can bear out.
-    clips = min((codec & as_it_is).sum(), (~codec & as_it_is).sum())
-    upper, lower = -np.inf, np.inf
-    for chosen, factor in ((as_it_is, 1.0), (~as_it_is, targets.allowance)):
-        if not chosen.any():
-            continue
-        real, coded = log_odds[~codec & chosen], log_odds[codec & chosen]
-        upper = max(upper, np.quantile(real, 1.0 - factor * targets.false_alarms))
-        lower = min(lower, np.quantile(coded, factor * targets.misses))
+    clips = min((codec & unaugmented).sum(), (~codec & unaugmented).sum())
+    if not clips:
+        raise DataError("calibration: codec and bona fide clips are both needed")
+    limit = float(np.log(clips + 1.0))
+    scale, bias = _fit_affine(scores, is_codec, 1.0 / np.bincount(is_codec, minlength=2))
+    lower, upper = _thresholds(scale * raw + bias, codec, unaugmented, targets)
+    shrink = min(1.0, (limit - _BELOW_LIMIT) / max(upper, -lower, _BELOW_LIMIT))
     return replace(
         calibration,
-        bin_scale=scale,
-        bin_bias=bias,
-        codec_threshold=max(float(sigmoid(np.asarray(upper))), 0.5),
-        bona_fide_threshold=min(float(sigmoid(np.asarray(lower))), 0.5),
-        max_log_odds=float(np.log(clips + 1.0)),
+        bin_scale=shrink * scale,
+        bin_bias=shrink * bias,
+        codec_threshold=max(float(sigmoid(np.asarray(shrink * upper))), 0.5),
+        bona_fide_threshold=min(float(sigmoid(np.asarray(shrink * lower))), 0.5),
+        max_log_odds=limit,
     )
 
 
-def _fit_axis(logits: FloatArray, labels: Labels) -> float:
+def _thresholds(
+    log_odds: FloatArray, codec: BoolArray, unaugmented: BoolArray, targets: Targets
+) -> tuple[float, float]:
+    """Log-odds at which the miss rate and the false alarm rate are held on all kinds of clips."""
+    upper, lower = -np.inf, np.inf
+    for chosen, factor in ((unaugmented, 1.0), (~unaugmented, targets.augmented_factor)):
+        if chosen.any():
+            bona_fide, coded = log_odds[~codec & chosen], log_odds[codec & chosen]
+            upper = max(upper, float(np.quantile(bona_fide, 1.0 - factor * targets.false_alarms)))
+            lower = min(lower, float(np.quantile(coded, factor * targets.misses)))
+    return lower, upper
+
+
+def _fit_axis(logits: FloatArray, labels: IntArray) -> float:
     known = labels > 0
     if len(np.unique(labels[known])) < 2:
         return 1.0
@@ -175,7 +232,7 @@ def _fit_axis(logits: FloatArray, labels: Labels) -> float:
 
 
 def _fit_affine(
-    scores: FloatArray, labels: Labels, class_weights: FloatArray | None = None
+    scores: FloatArray, labels: IntArray, class_weights: FloatArray | None = None
 ) -> tuple[float, float]:
     """The positive factor that minimises the cross-entropy, and an offset for the second of two.
 

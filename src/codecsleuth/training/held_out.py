@@ -1,4 +1,4 @@
-"""What networks said of clips that they have not seen: what reliability and calibration fit to."""
+"""Logits of networks on sources held out from their training: what calibration is fitted to."""
 
 from __future__ import annotations
 
@@ -20,51 +20,59 @@ from codecsleuth.storage import replacing
 
 #: Measured qualities of the recording, beside the logits per task.
 QUALITY: Final = "QUALITY"
-#: The open-set score, and 1 for clips of a codec family that the network has met.
+#: The open-set score, and 1 for clips of a codec family that was in the network's training.
 FAMILIARITY: Final = "FAMILIARITY"
-MET: Final = "MET"
+KNOWN_FAMILY: Final = "KNOWN_FAMILY"
 _ROWS: Final = "ROWS"
 _KEY: Final = "codecsleuth"
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Answers about clips in every view, view 0 as they are.
+    """A network's raw outputs on clips, in every view; view 0 is the clips without augmentation.
 
     Attributes:
         clips_sha256: hash of the data the clips are of.
         rows: which clips of it, ``(clips,)``.
-        answers: per task the logits ``(views, clips, classes)``, without reliability or
-            calibration, and `QUALITY` ``(views, clips, qualities)``; of a network that tells
-            families apart `FAMILIARITY` and `MET`, each ``(views, clips, 1)``.
+        outputs: per task the logits ``(views, clips, classes)``, not calibrated, and `QUALITY`
+            ``(views, clips, qualities)``; of a network with a head for families `FAMILIARITY` and
+            `KNOWN_FAMILY`, each ``(views, clips, 1)``.
     """
 
     clips_sha256: str
     rows: NDArray[np.int64]
-    answers: Mapping[str, FloatArray]
+    outputs: Mapping[str, FloatArray]
 
     def write(self, path: Path) -> None:
         """Write to a file, in one step."""
-        tensors = {name: torch.from_numpy(values) for name, values in self.answers.items()}
+        tensors = {name: torch.from_numpy(values) for name, values in self.outputs.items()}
         with replacing(path) as temporary:
             facts = {_KEY: json.dumps({"clips_sha256": self.clips_sha256})}
             save_file({_ROWS: torch.from_numpy(self.rows), **tensors}, temporary, facts)
 
 
 def read_held_out(paths: Sequence[Path], clips_sha256: str) -> HeldOut:
-    """Read and join what several runs wrote of the clips that each of them had left out.
+    """Read and join the held-out files of several runs, each of other sources.
 
     Raises:
         DataError: a file cannot be read, or is about other clips than these; names it.
     """
     parts = [_read(path, clips_sha256) for path in paths]
-    if len({tuple(values.shape[0] for values in part.answers.values()) for part in parts}) > 1:
-        raise DataError(f"{paths[0]} and the others are of runs with different --views")
-    answers = {
-        name: np.concatenate([part.answers[name] for part in parts], axis=1)
-        for name in parts[0].answers
+    for path, part in zip(paths, parts, strict=True):
+        if _layout(part) != _layout(parts[0]):
+            raise DataError(
+                f"{path}: of a run with other tasks, classes or --views than {paths[0]}"
+            )
+    outputs = {
+        name: np.concatenate([part.outputs[name] for part in parts], axis=1)
+        for name in parts[0].outputs
     }
-    return HeldOut(clips_sha256, np.concatenate([part.rows for part in parts]), answers)
+    return HeldOut(clips_sha256, np.concatenate([part.rows for part in parts]), outputs)
+
+
+def _layout(part: HeldOut) -> dict[str, tuple[int, int]]:
+    """Views and width of each output."""
+    return {name: (values.shape[0], values.shape[2]) for name, values in part.outputs.items()}
 
 
 def _read(path: Path, clips_sha256: str) -> HeldOut:

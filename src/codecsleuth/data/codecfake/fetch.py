@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from codecsleuth.data.codecfake.reader import ARCHIVES, LABEL_FILES, MARKER, REPOSITORY
+from codecsleuth.data.codecfake.sets import ARCHIVES, LABEL_FILES, MARKER, REPOSITORY
 from codecsleuth.data.codecfake.unpack import Advance, unpack
 from codecsleuth.errors import DataError
 from codecsleuth.storage import write_atomically

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from codecsleuth.data.items import BONA_FIDE, SPOOF
 from codecsleuth.errors import DataError
-from codecsleuth.taxonomy import catalogue
+from codecsleuth.taxonomy import catalogue, find_entries
 
 Classes = tuple[str | None, str | None, str | None]
 UNKNOWN: Final[Classes] = (None, None, None)
@@ -188,3 +188,12 @@ def _meaning(rest: str) -> tuple[str, Classes]:
             classes[place] = name
     vq, aux, dec = classes
     return label, (vq, aux, dec)
+
+
+@cache
+def catalogue_classes(name: str) -> tuple[str, Classes | None]:
+    """Name and classes in the catalogue; the name itself and None if it is not there."""
+    entries = find_entries(name)
+    if len(entries) != 1:
+        return name, None
+    return entries[0].name, (entries[0].vq, entries[0].aux, entries[0].dec)

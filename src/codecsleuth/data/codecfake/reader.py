@@ -10,94 +10,45 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-import numpy as np
-
-from codecsleuth.data.codecfake.clips import AUDIO_FOLDERS, RIGHT_SPELLING, Clips
+from codecsleuth.data.codecfake.clips import RIGHT_SPELLING, Clips
+from codecsleuth.data.codecfake.draw import draw
 from codecsleuth.data.codecfake.protocols import (
     UNKNOWN,
     Classes,
     Protocol,
     Row,
-    is_speaker,
+    catalogue_classes,
     parse_clip,
     read_protocol,
 )
+from codecsleuth.data.codecfake.sets import (
+    CORS_ALL,
+    CORS_LABELS,
+    COSG_ALL,
+    COSG_LABELS,
+    COSG_SEEN,
+    MARKER,
+    NOT_IN_CORS_ALL,
+    SETS,
+    TRAIN_LISTS,
+    UNSEEN_SYSTEMS,
+    absent_message,
+    role,
+    split_of,
+)
 from codecsleuth.data.items import BONA_FIDE, SPLITS, SPOOF, Item, ItemTable, missing_message
 from codecsleuth.errors import DataError, UsageError
-from codecsleuth.taxonomy import AXES, CLASSES, find_entries
+from codecsleuth.storage import sha256_of
 
-REPOSITORY: Final = "CodecFake/CodecFake_Plus_Dataset"
-#: Of the release; its four parts of CoRS are 25.05 GB each.
-GIGABYTES: Final = 101
-FOLDER: Final = "CodecFake+"
-CORS_LABELS: Final = "CoRS_labels.txt"
-COSG_LABELS: Final = "CoSG_labels.txt"
-#: What `codecsleuth data fetch` notes in the folder.
-MARKER: Final = ".codecfake-plus.json"
-#: The release's files by subset; an archive's parts in order.
-LABEL_FILES: Final = {"CoRS": CORS_LABELS, "CoSG": COSG_LABELS}
-ARCHIVES: Final = {
-    "CoRS": tuple(f"Codecfake_plus_CoRS.part{number}" for number in range(4)),
-    "CoSG": ("CodecFake_plus_CoSG.tar.xz",),
-}
-
-#: Speakers of the paper's splits; all others are of train.
-SPEAKERS: Final = {"dev": ("p226", "p229"), "test": ("p227", "p228")}
-CORS_ALL: Final = "CoRS_ALL"
-COSG_ALL: Final = "CoSG_ALL"
-COSG_SEEN: Final = "CoSG_SEEN"
-SETS: Final = (*SPLITS, CORS_ALL, COSG_ALL, COSG_SEEN)
-#: Not in the authors' CoRS_ALL, though in their other lists.
-NOT_IN_CORS_ALL: Final = "Encodec_24b24k"
-#: Systems that CoSG_SEEN is without.
-UNSEEN_SYSTEMS: Final = ("MASKGCT", "NS2", "SINGLECODEC")
-
-#: The training lists by the axis that they balance, the authors' own names first.
-_TRAIN_LISTS: Final = {
-    "aux": ("train_mult_learn_bal_aux.txt", "train_mult_learn.txt"),
-    "vq": ("train_mult_learn_bal_vq.txt",),
-    "dec": ("train_mult_learn_bal_dec.txt",),
-}
-_MARKS: Final = (
-    *(*AUDIO_FOLDERS, *LABEL_FILES.values(), *ARCHIVES["CoRS"], *ARCHIVES["CoSG"]),
-    *(name for names in _TRAIN_LISTS.values() for name in names),
-    *("dev_mult_learn.txt", "test_mult_learn.txt"),
-    *(f"{name}.txt" for name in (CORS_ALL, COSG_ALL, COSG_SEEN)),
-)
 _LABELS: Final = ("label", "vq", "aux", "dec")
 _NAMED: Final = 3
-
-T = TypeVar("T")
-
-
-def find_codecfake(folder: Path) -> Path | None:
-    """The folder with the audio, labels or lists: the one given, or a folder in it or around it."""
-    if folder.name in AUDIO_FOLDERS and folder.is_dir():
-        return folder.parent
-    try:
-        with os.scandir(folder) as entries:
-            inner = sorted(folder / entry.name for entry in entries if entry.is_dir())
-    except OSError:
-        return None
-    marked = (one for one in (folder, *inner) if any((one / mark).exists() for mark in _MARKS))
-    return next(marked, None)
-
-
-def absent_message(folder: Path) -> str:
-    """What to say where there is no audio of CodecFake+."""
-    return (
-        f"{folder}: no audio of CodecFake+ here; 'codecsleuth data fetch codecfake+ --out "
-        f"{folder}' gets it from {REPOSITORY} on the Hugging Face hub (about {GIGABYTES} GB)"
-    )
 
 
 def read_codecfake(
@@ -126,7 +77,7 @@ def read_codecfake(
         DataError: a list or the audio cannot be used; one line that says what to do.
         UsageError: there is no such set, or a list given is for none of the sets asked for.
     """
-    if balance not in (None, *_TRAIN_LISTS):
+    if balance not in (None, *TRAIN_LISTS):
         raise UsageError(f"--balance {balance}: not one of vq, aux, dec")
     try:
         clips = Clips(root)
@@ -145,7 +96,7 @@ def read_codecfake(
         raise DataError(f"{missing_message(root, missing, len(items))}; {hint}")
     digest = _digest(item for item, _ in items)
     notes = tuple(reader.notes())
-    lists = {path.name: _file_digest(path) for path in sorted(reader.used)}
+    lists = {path.name: sha256_of(path) for path in sorted(reader.used)}
     revision = _revision(root)
     return ItemTable(root, digest, present, missing, notes, bool(protocols), lists, revision)
 
@@ -154,12 +105,6 @@ def _wanted(given: Sequence[Protocol], splits: Sequence[str] | None) -> tuple[st
     if splits is not None:
         return tuple(splits)
     return tuple(dict.fromkeys(map(role, given))) or SPLITS
-
-
-def role(protocol: Protocol) -> str:
-    """The set that a list is of: the split that its name begins with, or else its name."""
-    match = re.match(r"(train|dev|test)(?![a-z])", protocol.path.stem)
-    return match[1] if match else protocol.path.stem
 
 
 def _hint(root: Path, present: Sequence[Item], missing: Sequence[Item]) -> str:
@@ -188,11 +133,6 @@ def _revision(root: Path) -> str:
         return ""
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @dataclass
 class _Reader:
     """What is known of the folder while its sets are read."""
@@ -206,7 +146,7 @@ class _Reader:
     unnamed: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     unpaired: int = 0
-    told: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def items(self, name: str) -> Iterator[tuple[Item, bool]]:
         """The clips of a set, and whether their audio is there."""
@@ -231,14 +171,14 @@ class _Reader:
 
     def notes(self) -> Iterator[str]:
         """What a user should know of how the clips were read."""
-        yield from self.told
+        yield from self.remarks
         if self.disagreements:
-            total, named = sum(self.disagreements.values()), _listed(self.disagreements)
+            total, named = sum(self.disagreements.values()), _first_names(self.disagreements)
             yield f"{total} clips: the list's classes differ from the catalogue's ({named}); " + (
                 "the list is followed"
             )
         if self.unnamed:
-            total, named = sum(self.unnamed.values()), _listed(self.unnamed)
+            total, named = sum(self.unnamed.values()), _first_names(self.unnamed)
             yield f"{total} clips: not in the catalogue ({named}); what no list says is unknown"
         if self.repeated:
             yield f"{self.repeated} lines say again what an earlier line says"
@@ -264,7 +204,7 @@ class _Reader:
             dealt = name in SPLITS and all(role(one) != name for one in own)
             return [row for row in rows if not dealt or split_of(row) == name]
         if found := self._found(name):
-            self.told.append(f"{name}: the list {found.path.name} in the folder is followed")
+            self.remarks.append(f"{name}: the list {found.path.name} in the folder is followed")
             return list(self._taken(found))
         return self._without_list(name)
 
@@ -279,8 +219,8 @@ class _Reader:
         if name in (COSG_ALL, COSG_SEEN) and (self.clips.root / COSG_LABELS).is_file():
             return None
         if name == "train":
-            axes = (self.balance,) if self.balance else tuple(_TRAIN_LISTS)
-            names = [file for axis in axes for file in _TRAIN_LISTS[axis]]
+            axes = (self.balance,) if self.balance else tuple(TRAIN_LISTS)
+            names = [file for axis in axes for file in TRAIN_LISTS[axis]]
         else:
             names = [f"{name}_mult_learn.txt" if name in SPLITS else f"{name}.txt"]
         paths = (self.clips.root / one for one in names)
@@ -325,7 +265,7 @@ class _Reader:
     def _drawn(self, name: str, rows: list[Row]) -> list[Row]:
         drawn, left_out = draw(rows, str(self.balance), [self.seed, SPLITS.index(name)])
         self.unpaired += left_out
-        self.told.append(
+        self.remarks.append(
             f"{name}: no list; {len(drawn) // 2} pairs drawn, balanced over "
             f"{str(self.balance).upper()} with seed {self.seed}"
         )
@@ -347,7 +287,7 @@ class _Reader:
             vq=vq,
             aux=aux,
             dec=dec,
-            codec=_entry(codec)[0] if codec and coded else "",
+            codec=catalogue_classes(codec)[0] if codec and coded else "",
             variant=RIGHT_SPELLING.get(codec, codec) if coded else "",
             kind=("resynthesis" if clip else "generation") if coded else "original",
             group=clip.utterance if clip else f"{row.owner}/{row.stem}",
@@ -362,7 +302,7 @@ class _Reader:
         """The list's classes; where it does not say, the catalogue's."""
         if row.label == BONA_FIDE:
             return row.classes
-        if _entry(name)[1] is None:
+        if catalogue_classes(name)[1] is None:
             self.unnamed[name] += 1
         classes, differ = _merged(row.classes, name)
         if differ:
@@ -386,31 +326,10 @@ def _text(root: Path, file: str) -> str:
 @cache
 def _merged(stated: Classes, name: str) -> tuple[Classes, bool]:
     """A list's classes, filled in from the catalogue, and whether the two differ anywhere."""
-    known = _entry(name)[1] or UNKNOWN
+    known = catalogue_classes(name)[1] or UNKNOWN
     differ = any(a and b and a != b for a, b in zip(stated, known, strict=True))
     vq, aux, dec = (a or b for a, b in zip(stated, known, strict=True))
     return (vq, aux, dec), differ
-
-
-@cache
-def _entry(name: str) -> tuple[str, Classes | None]:
-    """Name and classes in the catalogue; the name itself and None if it is not there."""
-    entries = find_entries(name)
-    if len(entries) != 1:
-        return name, None
-    return entries[0].name, (entries[0].vq, entries[0].aux, entries[0].dec)
-
-
-def split_of(row: Row) -> str | None:
-    """The paper's split of a clip, by its speaker; None for a CoSG clip."""
-    return _split_of_speaker(row.owner)
-
-
-@cache
-def _split_of_speaker(name: str) -> str | None:
-    if not is_speaker(name):
-        return None
-    return next((split for split, own in SPEAKERS.items() if name in own), "train")
 
 
 def _named_rows(clips: Clips) -> Iterator[Row]:
@@ -422,54 +341,6 @@ def _named_rows(clips: Clips) -> Iterator[Row]:
             yield Row(number, clip.speaker, stem, label, classes)
 
 
-def draw(rows: Iterable[Row], balance: str, seed: int | Sequence[int]) -> tuple[list[Row], int]:
-    """Pair each original with one of its codec versions, all classes of an axis equally often.
-
-    Utterances are taken in random order, those with the fewest classes to choose from first; each
-    gets the class that is behind, and one of its versions of that class at random. So where all
-    versions are there, the classes' counts differ by one at most, as in the paper's lists.
-
-    Args:
-        rows: CoRS clips.
-        balance: ``vq``, ``aux`` or ``dec``.
-        seed: of the draw.
-
-    Returns:
-        Original, version, original, version, ..., sorted by utterance; and how many utterances are
-        left out, having no original or no version of known class.
-    """
-    originals: dict[str, Row] = {}
-    versions: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    axis = [one.lower() for one in AXES].index(balance)
-    for row in rows:
-        clip = row.clip
-        if clip is None:
-            continue
-        if row.label == BONA_FIDE:
-            originals[clip.utterance] = row
-            continue
-        known = _entry(clip.codec)[1] or UNKNOWN
-        if name := row.classes[axis] or known[axis]:
-            versions[clip.utterance][name].append(row)
-    utterances = sorted(originals.keys() & versions.keys())
-    rng = np.random.default_rng(seed)
-    order = [utterances[place] for place in rng.permutation(len(utterances))]
-    taken = Counter(dict.fromkeys(CLASSES[balance.upper()], 0))
-    drawn: dict[str, Row] = {}
-    for utterance in sorted(order, key=lambda utterance: len(versions[utterance])):
-        choices = versions[utterance]
-        fewest = min(taken[name] for name in choices)
-        name = _any(sorted(name for name in choices if taken[name] == fewest), rng)
-        taken[name] += 1
-        drawn[utterance] = _any(sorted(choices[name], key=lambda row: row.stem), rng)
-    left_out = len(originals.keys() | versions.keys()) - len(utterances)
-    return [row for one in utterances for row in (originals[one], drawn[one])], left_out
-
-
-def _any(choices: Sequence[T], rng: np.random.Generator) -> T:
-    return choices[int(rng.integers(len(choices)))]
-
-
-def _listed(counts: Counter[str]) -> str:
+def _first_names(counts: Counter[str]) -> str:
     names = sorted(counts)
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

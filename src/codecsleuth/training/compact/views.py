@@ -1,7 +1,7 @@
 """Rendered views: augmented clips as the front end's features, made once and kept on disk.
 
-The compact network's front end has nothing to learn, so that its features of an augmented clip can
-be computed once and drawn from in every step. View 0 is the clip as it is; a view v > 0 is cut and
+The compact network's front end is not trained, so that its features of an augmented clip can be
+computed once and drawn from in every step. View 0 is the clip as it is; a view v > 0 is cut and
 augmented by a generator that is seeded with (seed, v, clip), whatever the number of workers.
 """
 
@@ -13,29 +13,34 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codecsleuth.arrays import Samples
-from codecsleuth.audio.recording import open_recording
 from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.augment import chain as augment
+from codecsleuth.augment import channels
 from codecsleuth.augment.chain import Augmentation
-from codecsleuth.data.items import Item, ItemTable
-from codecsleuth.errors import AudioError, DataError
+from codecsleuth.data.clip_audio import read_clip
+from codecsleuth.data.items import Item
 from codecsleuth.models import front_end
 from codecsleuth.models.front_end import FrontEnd
 
 Features = NDArray[np.float16]
 Map = Callable[..., Iterator[tuple[int, Features]]]
-_CLIPS_A_TASK = 32
+_CLIPS_A_TASK: Final = 32
+#: Libraries that a view's values follow from.
+_LIBRARIES: Final = ("numpy", "torch", "torchaudio", "soxr", "soundfile", "av")
+_WITH_DOCSTRING: Final = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True)
@@ -46,19 +51,20 @@ class ViewMaker:
         augmentation: of views other than 0.
         seed: of all views.
         folder: where rendered views are kept.
-        data_sha256: hash of the table the clips are from, and of which of them are there.
+        audio_sha256: hash of the clips' audio, see `ItemTable`.
     """
 
     augmentation: Augmentation
     seed: int
     folder: Path
-    data_sha256: str
+    audio_sha256: str
 
     def path(self, view: int) -> Path:
         """File of a rendered view; its name changes with all that its content follows from."""
-        described: list[object] = [self.data_sha256, _code_sha256(front_end)]
+        described: list[object] = [self.audio_sha256, _library_versions(), _code_sha256(front_end)]
         if view:
-            described += [asdict(self.augmentation), _code_sha256(augment), self.seed]
+            code = [_code_sha256(module) for module in (augment, channels)]
+            described += [asdict(self.augmentation), *code, self.seed]
         key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
         return self.folder / f"view-{view:03d}-{key}.npy"
 
@@ -67,7 +73,7 @@ class ViewMaker:
         return [view for view in range(views) if not self.path(view).is_file()]
 
     def render(self, items: Sequence[Item], views: Sequence[int], workers: int) -> Iterator[int]:
-        """Render views, with one row for each item, and tell after each few clips how many.
+        """Render views, with one row for each item, and yield the number of clips after each few.
 
         Raises:
             DataError: a clip cannot be read; names it.
@@ -109,36 +115,26 @@ class ViewMaker:
         return loaded
 
 
-def clips_sha256(table: ItemTable) -> str:
-    """Hash of a table and of which of its clips are there."""
-    names = "\n".join(item.file for item in table)
-    return hashlib.sha256(f"{table.sha256}\n{names}".encode()).hexdigest()
-
-
-def read_clip(item: Item) -> Samples:
-    """A clip as 16 kHz mono, ``(samples,)``.
-
-    Raises:
-        DataError: it cannot be read; names the file and its row in the table.
-    """
-    try:
-        with open_recording(item.path) as recording:
-            samples = np.concatenate(list(recording.samples()))
-    except AudioError as error:
-        raise DataError(f"{item.path} (row {item.row}): {error}") from error
-    if not samples.any():
-        raise DataError(f"{item.path} (row {item.row}): silent throughout")
-    return samples
-
-
 def _code_sha256(module: ModuleType) -> str:
-    """Hash of a module's code, comments aside, so that no view rendered by other code is used."""
-    code = ast.dump(ast.parse(Path(str(module.__file__)).read_bytes()))
-    return hashlib.sha256(code.encode()).hexdigest()
+    """Hash of a module's code without comments and docstrings: what views follow from."""
+    tree = ast.parse(Path(str(module.__file__)).read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _library_versions() -> dict[str, str]:
+    """Versions of the libraries that decode, augment and measure; of those that are there."""
+    versions = {}
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def _one_thread() -> None:
-    """Sums come out alike to the last bit only where they are split up alike."""
+    """A sum is the same to the last bit only where it is split up in the same way."""
     torch.set_num_threads(1)
 
 

@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from codecsleuth.arrays import Samples
+from codecsleuth.arrays import FloatArray, IntArray, Samples
 from codecsleuth.audio.windows import WINDOW_SAMPLES
+from codecsleuth.data.clip_audio import read_clip
 from codecsleuth.data.items import Item
 from codecsleuth.errors import DataError
-from codecsleuth.training.compact.views import read_clip
 
-Rows = NDArray[np.int64]
 #: Row of a clip in the table, and the seed of its augmentation; None for the clip as it is.
 Request = tuple[int, int | None]
 Augment = Callable[[Samples, np.random.Generator], Samples]
@@ -36,14 +34,14 @@ class Draw:
             new order each epoch, and leave out the few that fill no batch.
     """
 
-    train: Rows
+    train: IntArray
     batch_size: int
     seed: int
-    weights: NDArray[np.float64] | None = None
-    _epoch: tuple[int, Rows] | None = field(default=None, init=False)
+    weights: FloatArray | None = None
+    _epoch: tuple[int, IntArray] | None = field(default=None, init=False)
 
-    def __call__(self, step: int) -> tuple[Rows, list[int]]:
-        """Rows of a step and the seed of each clip's augmentation."""
+    def __call__(self, step: int) -> tuple[IntArray, list[int]]:
+        """IntArray of a step and the seed of each clip's augmentation."""
         rng = np.random.default_rng((self.seed, step))
         if self.weights is None:
             rows = self._in_turn(step)
@@ -51,7 +49,7 @@ class Draw:
             rows = self.train[rng.choice(len(self.train), self.batch_size, p=self.weights)]
         return rows, rng.integers(0, 2**63, len(rows)).tolist()
 
-    def _in_turn(self, step: int) -> Rows:
+    def _in_turn(self, step: int) -> IntArray:
         epoch, place = divmod(step, len(self.train) // self.batch_size)
         if self._epoch is None or self._epoch[0] != epoch:
             order = np.random.default_rng((self.seed, epoch, 1)).permutation(self.train)

@@ -1,74 +1,24 @@
-"""The multi-task losses, with unknown labels masked, and mixup."""
+"""The loss of W2V2-AASIST: weighted cross-entropy of each task, unknown labels masked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from codecsleuth.data.items import UNKNOWN_CLASS
 from codecsleuth.models.w2v2_aasist import W2V2Aasist
-
-UNKNOWN = -1
-
-
-@dataclass(frozen=True)
-class Mix:
-    """How a batch is mixed with itself (Zhang et al., "mixup", ICLR 2018).
-
-    Attributes:
-        share: of the clip itself, ``(batch,)``, at least one half.
-        partner: index of the clip it is mixed with, ``(batch,)``.
-    """
-
-    share: Tensor
-    partner: Tensor
-
-    @classmethod
-    def draw(cls, size: int, alpha: float, rng: np.random.Generator) -> Mix:
-        """Draw shares from Beta(alpha, alpha) and partners at random; alpha 0 does not mix."""
-        drawn = rng.beta(alpha, alpha, size) if alpha else np.ones(size)
-        share = np.maximum(drawn, 1.0 - drawn).astype(np.float32)
-        return cls(torch.from_numpy(share), torch.from_numpy(rng.permutation(size)))
-
-    def features(self, features: Tensor) -> Tensor:
-        """Mix features ``(batch, features)``."""
-        share = self.share[:, None]
-        return features * share + features[self.partner] * (1.0 - share)
-
-
-def masked_cross_entropy(
-    logits: Tensor, classes: Tensor, mix: Mix, label_smoothing: float
-) -> Tensor:
-    """Mean cross-entropy over the known labels of a mixed batch; 0 if none is known.
-
-    Args:
-        logits: ``(batch, classes)``.
-        classes: ``(batch,)``, `UNKNOWN` where the clip does not count.
-        mix: how the batch was mixed; a partner's label counts by the partner's share.
-        label_smoothing: as `torch.nn.functional.cross_entropy` has it.
-    """
-    total, weight = logits.new_zeros(()), logits.new_zeros(())
-    for labels, share in ((classes, mix.share), (classes[mix.partner], 1.0 - mix.share)):
-        counted = share * (labels != UNKNOWN)
-        losses = functional.cross_entropy(
-            logits, labels.clamp(min=0), reduction="none", label_smoothing=label_smoothing
-        )
-        total = total + (losses * counted).sum()
-        weight = weight + counted.sum()
-    return total / weight.clamp(min=1e-6)
 
 
 class TaskWeights(nn.Module):
     """How the tasks' losses are added up.
 
-    ``softmax`` weights them by the softmax over one trainable number a task. Nothing keeps such
-    weights apart from the losses: the smallest loss gains weight until it has nearly all of it.
+    ``softmax`` weights them by the softmax over one trainable number a task. Such weights follow
+    the losses: the smallest loss gains weight until it has nearly all of it.
     ``uncertainty`` (Kendall et al., "Multi-task learning using uncertainty", CVPR 2018, eq. 10)
     pays for a small weight by its logarithm.
     """
@@ -131,7 +81,7 @@ class Objective(nn.Module):
 
         Args:
             waveforms: ``(clips, samples)``.
-            labels: per task ``(clips,)``, `UNKNOWN` where a clip does not count.
+            labels: per task ``(clips,)``, `UNKNOWN_CLASS` where a clip does not count.
             sums: `weight_sums` of the whole batch's labels.
             share: of the batch that this part is.
 
@@ -159,4 +109,4 @@ class Objective(nn.Module):
 
     def _weights(self, task: str, labels: Tensor) -> Tensor:
         weights = torch.tensor(self._class_weights[task], device=labels.device)
-        return weights[labels.clamp(min=0)] * (labels != UNKNOWN)
+        return weights[labels.clamp(min=0)] * (labels != UNKNOWN_CLASS)

@@ -18,16 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from codecsleuth.arrays import IntArray
 from codecsleuth.calibration import bin_from_axes
 from codecsleuth.data.items import Item, ItemTable, class_indices
 from codecsleuth.data.sampling import sampling_weights
 from codecsleuth.errors import DataError, UsageError, WeightsError
 from codecsleuth.models.w2v2_aasist import FrontEndConfig, W2V2Aasist, W2V2AasistConfig
-from codecsleuth.taxonomy import AXES, TASKS
+from codecsleuth.taxonomy import AXES, BIN_BONA_FIDE, TASKS
 from codecsleuth.training.checkpoint import Checkpoint, State
 from codecsleuth.training.distributed import Group, share_dropout
 from codecsleuth.training.fitting import fit_calibration
-from codecsleuth.training.run import Logits, Rows, Run, dev_metrics, one_cycle
+from codecsleuth.training.run import Logits, Run, dev_metrics, one_cycle
 from codecsleuth.training.w2v2_aasist.batches import Clips, Draw, Requests, read_ahead
 from codecsleuth.training.w2v2_aasist.loss import Objective, TaskWeights
 from codecsleuth.training.w2v2_aasist.recipes import FineTuneConfig
@@ -82,7 +83,7 @@ class FineTuner(Run[FineTuneConfig]):
         self._part = self.group.part(config.batch_size)
         self._draw = _draw(config, [table.items[row] for row in self._train], self._train)
         self._network = _network(config, dimensions, front_end[1])
-        self._place = share_dropout(self._network)
+        self._position = share_dropout(self._network)
         self._objective = Objective(
             self._network,
             config.class_weights,
@@ -96,7 +97,7 @@ class FineTuner(Run[FineTuneConfig]):
         self._optimiser = _optimiser(config, self._network, self._objective.task_weights)
         self._batches: Generator[Tensor] | None = None
 
-    def _own_states(self) -> dict[str, State]:
+    def _extra_tensors(self) -> dict[str, State]:
         return {"task_weights": self._objective.task_weights.state_dict()}
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -104,14 +105,14 @@ class FineTuner(Run[FineTuneConfig]):
 
     def _stalled(self) -> bool:
         """Whether dev has not become better for as long as the settings allow."""
-        patience, since = self.config.patience, self.step - self._reached.best_step
+        patience, since = self.config.patience, self.step - self._state.best_step
         return patience is not None and since >= patience * self.config.evaluate_every
 
     def write_weights(self, path: Path) -> None:
         """Write the best network, calibrated on dev as it is."""
         if self._batches is not None:
             self._batches.close()
-        self._network.load_state_dict(self._reached.best)
+        self._network.load_state_dict(self._state.best)
         logits = self._dev_logits(augmented=False)
         if not self.group.writes:
             return
@@ -125,8 +126,8 @@ class FineTuner(Run[FineTuneConfig]):
             tasks=tasks,
             classes=class_order(tasks),
             calibration=fit_calibration(logits, labels).to_dict(),
-            training=self.facts | {"kind": self.config.tasks, "best_step": self._reached.best_step},
-            tensors=self._reached.best,
+            training=self.facts | {"kind": self.config.tasks, "best_step": self._state.best_step},
+            tensors=self._state.best,
         )
         write_weights(path, weights)
 
@@ -138,7 +139,7 @@ class FineTuner(Run[FineTuneConfig]):
         sums = self._objective.weight_sums(labels)
         waveforms, share = self._next_batch(), 1 / self.group.size
         part = {task: of[self._part].to(self.device) for task, of in labels.items()}
-        self._place.move(seeds[0] >> 1, len(rows), self._part)
+        self._position.move(seeds[0] >> 1, len(rows), self._part)
         self._network.train()
         loss, losses = self._shared(waveforms, part, sums, share)
         self._set_rate()
@@ -194,13 +195,14 @@ class FineTuner(Run[FineTuneConfig]):
 
     def _dev_metrics(self) -> dict[str, float]:
         logits = self._dev_logits(augmented=self.config.augment_dev)
-        return dev_metrics(logits, {task: self._labels[task][self._dev] for task in logits})
+        labels = {task: labels[self._dev] for task, labels in self._labels.items()}
+        return dev_metrics(logits, labels, labels["BIN"] == BIN_BONA_FIDE)
 
-    def _evaluated(self) -> State:
+    def _measured_tensors(self) -> State:
         return self._network.state_dict()
 
 
-def _draw(config: FineTuneConfig, items: Sequence[Item], rows: Rows) -> Draw:
+def _draw(config: FineTuneConfig, items: Sequence[Item], rows: IntArray) -> Draw:
     if config.by_epochs:
         _refuse_unbalanced(config, items)
         return Draw(rows, config.batch_size, config.seed)

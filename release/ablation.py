@@ -1,11 +1,11 @@
-"""What a setting of the compact network is worth on sources left out.
+"""What a setting of the compact network is worth on held-out sources.
 
-    python benchmarks/ablation.py DATA OUT NAME [KEY=VALUE ...]
+    python release/ablation.py DATA OUT NAME [KEY=VALUE ...]
 
 Trains one network for each of five folds of whole sources with the settings given (fields of
-`TrainingConfig` or `CompactConfig`; the others as released, but for one member), scores the sources
-left out, as they are and in the augmented views, and prints the mean over the folds and each fold's
-equal error rate. Views are rendered once into OUT/views; results are kept in OUT/NAME.
+`TrainingConfig` or `CompactConfig`; the others as released, but for one member), scores the
+held-out sources, as they are and in the augmented views, and prints the mean over the folds and
+each fold's equal error rate. Views are rendered once into OUT/views; results are kept in OUT/NAME.
 """
 
 from __future__ import annotations
@@ -22,25 +22,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import FOLDS, arguments
 
-from codecsleuth.data.items import class_indices, fold_sources, read_items
-from codecsleuth.evaluation.metrics import task_metrics
+from codecsleuth.calibration import BONA_FIDE, CODEC, detection_log_odds
+from codecsleuth.data.folds import fold_sources
+from codecsleuth.data.items import class_indices, read_items
+from codecsleuth.evaluation.figures import task_metrics
+from codecsleuth.evaluation.metrics import equal_error_rate
 from codecsleuth.models.compact import CompactConfig
-from codecsleuth.taxonomy import AXES
+from codecsleuth.taxonomy import AXES, CLASSES, DETECTION
+from codecsleuth.training.compact.config import TrainingConfig
 from codecsleuth.training.compact.trainer import LEFT_OUT_NAME, Trainer
-from codecsleuth.training.compact.views import ViewMaker, clips_sha256
-from codecsleuth.training.config import TrainingConfig
+from codecsleuth.training.compact.views import ViewMaker
 from codecsleuth.training.held_out import read_held_out
-
-FOLDS = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
+    parser = arguments(__doc__)
     parser.add_argument("name")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--folds", default="1,2,3,4,5")
@@ -54,10 +52,10 @@ def main() -> None:
     for _ in maker.render(table.items, maker.missing(training.views), options.parallel):
         pass
     with ProcessPoolExecutor(options.parallel, get_context("spawn")) as pool:
-        found = list(pool.map(partial(one_fold, options, settings), folds))
-    for number, figures in zip(folds, found, strict=True):
+        each = list(pool.map(partial(one_fold, options, settings), folds))
+    for number, figures in zip(folds, each, strict=True):
         print(f"fold {number}  {words(figures)}")
-    mean = {name: float(np.mean([figures[name] for figures in found])) for name in found[0]}
+    mean = {name: float(np.mean([figures[name] for figures in each])) for name in each[0]}
     print(f"{options.name}, mean of {len(folds)}: {words(mean)}")
 
 
@@ -82,7 +80,7 @@ def configs(
 
 def view_maker(options: argparse.Namespace, table: Any, training: TrainingConfig) -> ViewMaker:
     folder = options.out / "views"
-    return ViewMaker(training.augmentation, training.seed, folder, clips_sha256(table))
+    return ViewMaker(training.augmentation, training.seed, folder, table.audio_sha256)
 
 
 def one_fold(
@@ -101,24 +99,29 @@ def one_fold(
         trainer.resume(out)
         for _ in trainer.run(out):
             pass
-    figures = judge(out / LEFT_OUT_NAME, table)
+    figures = figures_of(out / LEFT_OUT_NAME, table)
     (out / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     return figures
 
 
-def judge(path: Path, table: Any) -> dict[str, float]:
+def figures_of(path: Path, table: Any) -> dict[str, float]:
     """Figures of the clips as they are, and the equal error rate over the augmented views."""
-    told = read_held_out([path], clips_sha256(table))
-    items = [table.items[row] for row in told.rows]
-    labels = {task: class_indices(items, task) for task in ("BIN", *AXES)}
-    plain = task_metrics({task: told.answers[task][0] for task in labels}, labels)
-    views = told.answers["BIN"][1:]
-    augmented = task_metrics(
-        {"BIN": np.concatenate(list(views))}, {"BIN": np.tile(labels["BIN"], len(views))}
+    held_out = read_held_out([path], table.clips_sha256)
+    items = [table.items[row] for row in held_out.rows]
+    labels = {axis: class_indices(items, axis) for axis in AXES}
+    plain = task_metrics({axis: held_out.outputs[axis][0] for axis in AXES}, labels)
+    detection = held_out.outputs["BIN"]
+    classes = DETECTION if detection.shape[-1] == len(DETECTION) else CLASSES["BIN"]
+    scores = detection_log_odds(detection, classes, (CODEC,), (BONA_FIDE,))
+    codec, bona_fide = (
+        np.array([getattr(item, name) for item in items]) for name in ("is_codec", "is_bona_fide")
     )
+    chosen = codec | bona_fide
+    scores, codec = scores[:, chosen], codec[chosen]
+    augmented = np.tile(codec, len(scores) - 1)
     return {
-        "EER": plain["BIN"]["eer"],
-        "EER augmented": augmented["BIN"]["eer"],
+        "EER": float(equal_error_rate(scores[0], codec)),
+        "EER augmented": float(equal_error_rate(scores[1:].ravel(), augmented)),
         **{f"F1 {axis}": plain[axis]["f1_weighted"] for axis in AXES},
         **{f"macro {axis}": plain[axis]["f1_macro_codec"] for axis in AXES},
     }

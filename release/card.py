@@ -1,14 +1,16 @@
-"""Print the model card's tables from what release.py and conditions.py have measured.
+"""Print the model card's tables from what measure.py and conditions.py have measured.
 
-python benchmarks/card.py OUT
+python release/card.py OUT
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from common import WEIGHTS
 
 from codecsleuth.arrays import LN10
 from codecsleuth.calibration import Calibration
@@ -34,19 +36,21 @@ ENOUGH = 20
 
 
 def main() -> None:
-    out = Path(sys.argv[1])
-    left_out, dev, suspects, heard = (
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    out = parser.parse_args().out
+    held_out, dev, open_set, by_condition = (
         json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("left-out", "dev", "suspects", "conditions")
+        for name in ("left-out", "dev", "open-set", "conditions")
     )
-    folds(left_out["folds"])
-    verdicts(left_out["tasks"]["BIN"]["confusion"])
-    interval_table(left_out, (*MAIN, *CALIBRATED))
+    folds(held_out["folds"])
+    verdicts(held_out["tasks"]["BIN"]["confusion"])
+    interval_table(held_out, (*MAIN, *CALIBRATED))
     interval_table(dev, (*MAIN[:4], *CALIBRATED))
-    conditions(heard)
-    per_codec(left_out["per_codec"])
-    print(json.dumps(suspects, indent=1))
-    fitted = Calibration.from_dict(read_weights(out / "final" / "compact.safetensors").calibration)
+    conditions(by_condition)
+    per_codec(held_out["per_codec"])
+    print(json.dumps(open_set, indent=1))
+    fitted = Calibration.from_dict(read_weights(out / "final" / WEIGHTS).calibration)
     print(f"log10 LR limit {fitted.max_log_odds / LN10:.2f}")
     print(f"thresholds {fitted.codec_threshold:.3f}, {fitted.bona_fide_threshold:.3f}")
     print(f"familiar from {fitted.familiar_threshold:.3f}, sure from {fitted.sure_threshold}")

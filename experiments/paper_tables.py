@@ -1,6 +1,6 @@
 """The paper's experiments on CodecFake+: train its models and tabulate their figures.
 
-    python benchmarks/experiments.py --data CodecFake+ --out runs/paper --set CoSG_ALL
+    python experiments/paper_tables.py --data CodecFake+ --out runs/paper --set CoSG_ALL
 
 The models of Chen et al. (Interspeech 2025), section 4, are trained by the paper's recipe, each on
 the list that it is named after (`--models m1-aux,m2-aux` for some of them), and measured on a set:

@@ -1,0 +1,50 @@
+"""Names, folders and commands that the scripts of a release share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from codecsleuth.models.compact import CompactNet
+from codecsleuth.weights import WeightsFile
+
+FOLDS = 5
+WEIGHTS = "compact.safetensors"
+#: A fold's weights with the calibration that the other folds give.
+CROSSED = "crossed.safetensors"
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """A parser of the folders that every script takes."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    return parser
+
+
+def fold(options: argparse.Namespace, number: int) -> Path:
+    """Folder of a fold's run, counted from 1."""
+    return Path(options.out) / f"fold-{number}"
+
+
+def run(options: argparse.Namespace, command: str, *words: str, threads: int = 0) -> None:
+    """Run a command of codecsleuth on the data."""
+    count = threads or os.cpu_count() or 1
+    subprocess.run(
+        [sys.executable, "-m", "codecsleuth", command, "--data", str(options.data), *words],
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(count)},
+    )
+
+
+def network_of(weights: WeightsFile) -> CompactNet:
+    from codecsleuth.models.network import build_network
+
+    network = build_network(weights.architecture, weights.config)
+    network.load_state_dict(weights.tensors)
+    return network.eval()
