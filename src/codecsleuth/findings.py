@@ -163,6 +163,12 @@ KINDS: Final = MappingProxyType(
                 "{tracks} audio tracks, of which number {track} was read",
             ),
             (
+                "unusual_statistics",
+                _WARNING,
+                "{share:.0%} of the statistics lie beyond what the model was trained on: it is "
+                "asked about something that it does not know",
+            ),
+            (
                 "several_passages",
                 _WARNING,
                 "parts of the recording differ: {neural} of {all} passages ({seconds:.1f} s) carry "

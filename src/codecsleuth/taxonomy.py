@@ -31,6 +31,10 @@ DETECTION: Final[tuple[str, ...]] = ("codec", "vocoder", "bona fide")
 TASKS: Final[tuple[str, ...]] = tuple(CLASSES)
 #: What a network says beside the tasks: which family of the catalogue a codec is of.
 FAMILY: Final = "FAMILY"
+#: And how much each block of statistics contributed to the logits of ``BIN``.
+CONTRIBUTIONS: Final = "CONTRIBUTIONS"
+#: And which share of its statistics lies beyond what training had.
+OUTSIDE: Final = "OUTSIDE"
 #: The three taxonomy tasks; each has ``Real`` as class 0.
 AXES: Final[tuple[str, ...]] = ("VQ", "AUX", "DEC")
 #: The paper's nine kinds of model and the tasks of each, in the order of the network's answer.

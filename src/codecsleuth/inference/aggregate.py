@@ -24,12 +24,23 @@ def midmean(values: FloatArray, weights: FloatArray | None = None) -> FloatArray
     Returns:
         ``(...)``.
     """
+    return cast(FloatArray, (values * midmean_weights(values, weights)).sum(axis=0))
+
+
+def midmean_weights(values: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """How much each value counts in `midmean`: the same shape, sums of 1 over the first axis.
+
+    Args:
+        values: ``(n, ...)``.
+        weights: ``(n,)``, positive; by default all alike.
+    """
     shares = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
     order = np.argsort(values, axis=0, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=0)
     edges = np.cumsum(shares[order], axis=0) / shares.sum()
     inside = np.clip(np.concatenate([np.zeros_like(edges[:1]), edges]), 0.25, 0.75)
-    return cast(FloatArray, (ordered * np.diff(inside, axis=0)).sum(axis=0) / 0.5)
+    counted = np.empty_like(edges)
+    np.put_along_axis(counted, order, np.diff(inside, axis=0) / 0.5, axis=0)
+    return cast(FloatArray, counted)
 
 
 def aggregate(windows: Sequence[Logits], weights: Sequence[float] | None = None) -> Logits:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from codecsleuth import verdict
 from codecsleuth.arrays import LN10, FloatArray, softmax
-from codecsleuth.audio.recording import Evidence
 from codecsleuth.calibration import (
     BONA_FIDE,
     CODEC,
@@ -30,51 +28,16 @@ from codecsleuth.inference.answer import (
     Record,
     WindowAnswer,
 )
+from codecsleuth.inference.explain import explain
+from codecsleuth.inference.raw import RawAnswer, WindowLogits
 from codecsleuth.inference.timeline import STEPS, TIMELINE, Point, Stretch, find_stretches
 from codecsleuth.taxonomy import AXES, CLASSES, FAMILY, family_class
 
+#: Share of a recording's statistics beyond the range of training from which it is unusual: no clip
+#: of speech in the corpus has it, tones and hum have a fifth.
+OUTSIDE_SHARE: Final = 0.08
 #: Codec families that an answer names.
 CANDIDATES: Final = 5
-
-
-@dataclass(frozen=True)
-class WindowLogits:
-    """The network's raw output for one window.
-
-    Attributes:
-        start_s: where the window begins.
-        end_s: where the audio in it ends.
-        weight: see `codecsleuth.audio.windows.Window`.
-        logits: ``(classes,)`` per task.
-    """
-
-    start_s: float
-    end_s: float
-    weight: float
-    logits: Logits
-
-
-@dataclass(frozen=True)
-class RawAnswer:
-    """All that the network gave for a recording, before aggregation and calibration.
-
-    Attributes:
-        evidence: what was examined.
-        windows: the network's output for each window.
-        findings: what bears on the answer.
-        between: its output for windows between those, where the recording may change.
-        speech: start and end of each passage of speech, in seconds.
-    """
-
-    evidence: Evidence
-    windows: tuple[WindowLogits, ...]
-    findings: tuple[Finding, ...]
-    between: tuple[WindowLogits, ...] = ()
-    speech: tuple[tuple[float, float], ...] = ()
-
-    def logits(self) -> Logits:
-        """Logits of the whole recording, ``(classes,)`` per task; see `aggregate`."""
-        return aggregate([w.logits for w in self.windows], [w.weight for w in self.windows])
 
 
 def conclude(
@@ -115,8 +78,8 @@ def conclude(
         candidates=candidates(logits, families, taxonomy),
         passages=passages,
         windows=windows,
-        explanation=Record(),
-        findings=(*raw.findings, *_passage_findings(passages)),
+        explanation=Record(explain(raw, logits, calibration)),
+        findings=(*raw.findings, *_unusual(raw), *_passage_findings(passages)),
         raw=logits,
     )
 
@@ -166,6 +129,13 @@ def _verdict(
 
 def _decided_against(findings: Sequence[Finding]) -> bool:
     return any(one.severity == Severity.decisive for one in findings)
+
+
+def _unusual(raw: RawAnswer) -> Iterator[Finding]:
+    """A finding if the recording is unlike all that the network was trained on."""
+    shares = [one.outside for one in raw.windows if one.outside is not None]
+    if shares and (share := float(np.median(shares))) >= OUTSIDE_SHARE:
+        yield finding("unusual_statistics", share=share)
 
 
 def _passage_findings(passages: Sequence[Passage]) -> Iterator[Finding]:

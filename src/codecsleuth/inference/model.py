@@ -39,9 +39,10 @@ from codecsleuth.inference.compute import (
     pick_device,
     pick_precision,
 )
-from codecsleuth.inference.conclude import RawAnswer, WindowLogits, conclude
+from codecsleuth.inference.conclude import conclude
+from codecsleuth.inference.raw import RawAnswer, WindowLogits
 from codecsleuth.inference.timeline import STEPS, TIMELINE, needs_refining
-from codecsleuth.taxonomy import AXES, CLASSES, DETECTION, FAMILY
+from codecsleuth.taxonomy import AXES, CLASSES, CONTRIBUTIONS, DETECTION, FAMILY, OUTSIDE
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
 
 AudioInput = str | Path | ArrayLike
 #: Applies a function to each of several things, one after the other or at the same time.
-Mapper = Callable[[Callable[[Sequence[Window]], list[Logits]], Iterable[Sequence[Window]]], Any]
+Scored = list[WindowLogits]
+Mapper = Callable[[Callable[[Sequence[Window]], Scored], Iterable[Sequence[Window]]], Any]
 
 #: Windows that are read before they are computed; bounds memory, does not touch the answer.
 READ_AHEAD: Final = 8
@@ -216,17 +218,24 @@ class Model:
         ``FAMILY`` stands beside the tasks for a network that tells codec families apart. A model of
         all axes that has no ``BIN`` of its own is given one; see `bin_from_axes`.
         """
+        return [self.logits_of(row) for row in self.window_outputs(windows, exact=exact)]
+
+    def window_outputs(
+        self, windows: Sequence[Samples], *, exact: bool = False
+    ) -> list[dict[str, FloatArray]]:
+        """All that the network gives for each of several windows ``(samples,)`` at 16 kHz.
+
+        As `codecsleuth.models.network.Network.outputs`, without the batch.
+        """
         import torch
 
+        size = 1 if self.device == "cpu" else GPU_BATCH
+        starts = range(0, len(windows), size)
         with torch.inference_mode(), one_thread():
-            if self.device == "cpu":
-                return [self._row(self._outputs([one], 1, exact), 0) for one in windows]
-            starts = range(0, len(windows), GPU_BATCH)
-            batches = [windows[start : start + GPU_BATCH] for start in starts]
             return [
-                self._row(outputs, row)
-                for batch in batches
-                for outputs in [self._outputs(batch, GPU_BATCH, exact)]
+                {name: values[row] for name, values in outputs.items()}
+                for batch in (windows[start : start + size] for start in starts)
+                for outputs in [self._outputs(batch, size, exact)]
                 for row in range(len(batch))
             ]
 
@@ -239,11 +248,11 @@ class Model:
             waveforms[row] = torch.from_numpy(np.array(samples))
         network = cast("Network", self.network)
         outputs = network.outputs(waveforms.to(self.device), exact=exact)
-        names = (name for name in (*self.tasks, FAMILY) if name in outputs)
-        return {name: outputs[name].double().cpu().numpy() for name in names}
+        return {name: values.double().cpu().numpy() for name, values in outputs.items()}
 
-    def _row(self, outputs: Mapping[str, FloatArray], row: int) -> Logits:
-        logits = {name: values[row] for name, values in outputs.items()}
+    def logits_of(self, outputs: Mapping[str, FloatArray]) -> Logits:
+        """The logits among a window's outputs; see `window_logits`."""
+        logits = {name: outputs[name] for name in (*self.tasks, FAMILY) if name in outputs}
         if logits.keys() - {FAMILY} == set(AXES):
             return {"BIN": bin_from_axes({axis: logits[axis] for axis in AXES}), **logits}
         return logits
@@ -276,6 +285,7 @@ class _WindowScorer:
             evidence=facts.evidence,
             windows=tuple(self._scored),
             findings=(*facts.findings, *self._model.findings),
+            block_names=cast("Network", self._model.network).block_names,
             between=tuple(self._between),
             speech=facts.speech,
         )
@@ -299,20 +309,25 @@ class _WindowScorer:
     def _score(self, windows: Sequence[Window]) -> list[WindowLogits]:
         size = 1 if self._model.device == "cpu" else GPU_BATCH
         groups = [windows[i : i + size] for i in range(0, len(windows), size)]
-        scored: list[WindowLogits] = []
-        for group, logits in zip(groups, self._mapper(self._logits, groups), strict=True):
-            scored += map(_window_logits, group, logits)
-        return scored
+        return [one for scored in self._mapper(self._compute_group, groups) for one in scored]
 
-    def _logits(self, windows: Sequence[Window]) -> list[Logits]:
+    def _compute_group(self, windows: Sequence[Window]) -> list[WindowLogits]:
         samples = [window.samples for window in windows]
-        return self._model.window_logits(samples, exact=self._exact)
+        each = self._model.window_outputs(samples, exact=self._exact)
+        return list(map(self._window, windows, each))
 
-
-def _window_logits(window: Window, logits: Logits) -> WindowLogits:
-    if not all(np.isfinite(values).all() for values in logits.values()):
-        raise AudioError("not_finite", "the sample values are beyond what can be computed with")
-    return WindowLogits(window.start_s, window.end_s, window.weight, logits)
+    def _window(self, window: Window, outputs: Mapping[str, FloatArray]) -> WindowLogits:
+        logits = self._model.logits_of(outputs)
+        if not all(np.isfinite(values).all() for values in logits.values()):
+            raise AudioError("not_finite", "the sample values are beyond what can be computed with")
+        return WindowLogits(
+            start_s=window.start_s,
+            end_s=window.end_s,
+            weight=window.weight,
+            logits=logits,
+            contributions=outputs.get(CONTRIBUTIONS),
+            outside=float(outputs[OUTSIDE]) if OUTSIDE in outputs else None,
+        )
 
 
 def _refuse_rate(sample_rate: int | None) -> None:

@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from codecsleuth.models.front_end import BLOCKS, WIDTH, FrontEnd
-from codecsleuth.taxonomy import AXES, CLASSES, DETECTION, FAMILY, TASKS, family_class
+from codecsleuth.taxonomy import (
+    AXES,
+    CLASSES,
+    CONTRIBUTIONS,
+    DETECTION,
+    FAMILY,
+    OUTSIDE,
+    TASKS,
+    family_class,
+)
 
 #: Standardised features beyond this are cut off: no single value decides.
 LIMIT: Final = 6.0
@@ -146,6 +155,19 @@ class Member(nn.Module):
         read = {FAMILY: joined.detach()}
         return {task: head(read.get(task, joined)) for task, head in self.heads.items()}
 
+    def contributions(self, blocks: dict[str, Tensor]) -> Tensor:
+        """What each block adds to the logits of ``BIN``, ``(batch, blocks, classes)``.
+
+        The head is linear in what the readers give, so that the contributions and the head's bias
+        add up to the logits.
+        """
+        summaries = [self.fine(blocks["fine"])]
+        summaries += [reader(blocks[name]) for name, reader in self.readers.items()]
+        activated = functional.silu(torch.stack(summaries, dim=1))
+        weight = cast(nn.Linear, self.heads["BIN"]).weight
+        weight = weight.reshape(len(weight), *activated.shape[1:])
+        return torch.einsum("nbe,cbe->nbc", activated, weight)
+
 
 def measured_qualities(features: Tensor) -> Tensor:
     """`QUALITIES` of the front end's features ``(batch, WIDTH)``, natural logs of power ratios.
@@ -251,7 +273,34 @@ class CompactNet(nn.Module):
         Returns:
             As `forward`, and ``FAMILY`` ``(batch, families)`` in the order of the configuration.
         """
-        return self.from_features(self.front_end(waveforms))
+        features = self.front_end(waveforms)
+        outputs = self.from_features(features)
+        outside = ((features - self.mean) / self.scale).abs() >= LIMIT
+        outputs[OUTSIDE] = outside.float().mean(dim=1)
+        if "BIN" in outputs:
+            outputs[CONTRIBUTIONS] = self.contributions(features)
+        return outputs
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """Blocks of statistics that members read, in the order of ``CONTRIBUTIONS``."""
+        return ("fine", *self.config.blocks) if "BIN" in self.config.tasks else ()
+
+    def contributions(self, features: Tensor) -> Tensor:
+        """What each block adds to the logits of ``BIN``, ``(batch, blocks, classes)``.
+
+        Against what the mean of the training clips' statistics would add; scaled as the quality
+        calibration scales the logits.
+        """
+        given = split_blocks(self.standardise(features))
+        usual = split_blocks(torch.zeros_like(features[:1]))
+        each = [
+            member.contributions(given) - member.contributions(usual)
+            for member in cast("list[Member]", list(self.members))
+        ]
+        mean = torch.stack(each).mean(dim=0)
+        factor = (self.quality_calibration.measure(features) @ self.quality_calibration.slope).exp()
+        return mean * factor[:, None, None]
 
     def fit_statistics(self, features: Tensor) -> None:
         """Take mean and scale from training features ``(clips, WIDTH)``.

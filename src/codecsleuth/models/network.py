@@ -23,9 +23,14 @@ class Network(Protocol):
     Attributes:
         precisions: arithmetic that it can compute in, ``float32`` first.
         widths: logits of each task, as ``BIN`` 2 or 3, ``VQ`` 4.
+        block_names: blocks of statistics whose contributions it states; none for most networks.
     """
 
     precisions: tuple[str, ...]
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """Blocks of statistics, in the order of ``CONTRIBUTIONS``."""
 
     @property
     def widths(self) -> Mapping[str, int]:
@@ -35,11 +40,17 @@ class Network(Protocol):
         """Float32 ``(batch, samples)`` at 16 kHz to logits per task, ``(batch, classes)``."""
 
     def outputs(self, waveforms: Tensor, *, exact: bool = False) -> dict[str, Tensor]:
-        """All that the network computes: logits per task, and ``FAMILY`` if it tells families.
+        """All that the network computes.
 
         Args:
             waveforms: float32 ``(batch, samples)`` at 16 kHz.
             exact: compute in float32, whatever the precision set.
+
+        Returns:
+            Logits per task; and, of networks that have it, logits of ``FAMILY`` ``(batch,
+            families)``, ``CONTRIBUTIONS`` of each block of statistics to the logits of ``BIN``
+            ``(batch, blocks, classes)``, and the share of statistics ``OUTSIDE`` the range of
+            training ``(batch,)``.
         """
 
     def set_precision(self, precision: str) -> None:

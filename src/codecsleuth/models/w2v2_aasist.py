@@ -97,6 +97,7 @@ class W2V2Aasist(nn.Module):
     """Waveforms to logits per task."""
 
     precisions = ("float32", "bfloat16")
+    block_names = ()
 
     def __init__(self, config: W2V2AasistConfig | None = None) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ from codecsleuth.report.words import (
     AXIS_TITLES,
     DISCLAIMER,
     SCALE_LIMIT,
+    clock,
     probability,
     ratio,
     support,
@@ -203,12 +204,3 @@ def _times(windows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, str]]:
             round(_WIDTH * number * step / max(end - start, 1e-9), 1),
             clock(start + number * step),
         )
-
-
-def clock(seconds: float) -> str:
-    """A time in a recording: ``0:04.5``, ``1:02:03``."""
-    whole, tenths = divmod(round(seconds * 10), 10)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    part = f".{tenths}" if tenths else ""
-    return f"{hours}:{minute:02}:{second:02}{part}" if hours else f"{minute}:{second:02}{part}"

@@ -19,12 +19,14 @@ from codecsleuth.inference.answer import (
     AxisAnswer,
     Candidate,
     FileError,
+    Passage,
     Result,
     WindowAnswer,
 )
+from codecsleuth.inference.explain import BASE, LIMIT
 from codecsleuth.report.header import Header
 from codecsleuth.report.summary import Summary, outcome
-from codecsleuth.report.words import AXIS_TITLES, DISCLAIMER, probability, ratio, support
+from codecsleuth.report.words import AXIS_TITLES, DISCLAIMER, clock, probability, ratio, support
 from codecsleuth.text import printable, shorten
 
 #: Width from which a file takes one line.
@@ -221,7 +223,23 @@ def _evidence(result: Analysis) -> Table:
     table.add_row("Likelihood ratio", odds)
     if len(result.windows) > 1:
         table.add_row("Windows", _spread(result.windows))
+    if len(result.passages) > 1:
+        table.add_row("Passages", "\n".join(map(_passage, result.passages)))
+    if result.explanation:
+        table.add_row("Carried by", _carried(result.explanation))
     return table
+
+
+def _passage(passage: Passage) -> str:
+    words = verdict.by_name(passage.verdict).words
+    return f"{clock(passage.start_s)} to {clock(passage.end_s)}: {words}"
+
+
+def _carried(explanation: Mapping[str, float]) -> str:
+    """The blocks of statistics that moved the likelihood ratio most, in log10."""
+    blocks = [(name, value) for name, value in explanation.items() if name not in (BASE, LIMIT)]
+    most = sorted(blocks, key=lambda pair: -abs(pair[1]))[:_NAMED]
+    return ", ".join(f"{name} {value:+.2f}" for name, value in most) + " (log10 LR)"
 
 
 def _spread(windows: Sequence[WindowAnswer]) -> str:

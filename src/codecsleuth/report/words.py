@@ -51,3 +51,12 @@ def probability(value: float) -> str:
     if value < 0.001:
         return "<.001"
     return ">.999" if value > 0.999 else f"{value:.3f}"
+
+
+def clock(seconds: float) -> str:
+    """A time in a recording: ``0:04.5``, ``1:02:03``."""
+    whole, tenths = divmod(round(seconds * 10), 10)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    part = f".{tenths}" if tenths else ""
+    return f"{hours}:{minute:02}:{second:02}{part}" if hours else f"{minute}:{second:02}{part}"

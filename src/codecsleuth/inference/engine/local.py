@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from codecsleuth.audio.windows import Window
 from codecsleuth.errors import AudioError
-from codecsleuth.inference.answer import Logits, Result
+from codecsleuth.inference.answer import Result
 from codecsleuth.inference.compute import available_cores
 from codecsleuth.inference.engine import Input, score_one
 from codecsleuth.inference.model import Mapper, Model
+from codecsleuth.inference.raw import WindowLogits
 
 _AHEAD_PER_WORKER: Final = 16
 
@@ -52,7 +53,8 @@ def _cancellable(pool: Executor, stop: threading.Event) -> Mapper:
     """Map over a pool, until the event is set."""
 
     def mapper(
-        score: Callable[[Sequence[Window]], list[Logits]], groups: Iterable[Sequence[Window]]
+        score: Callable[[Sequence[Window]], list[WindowLogits]],
+        groups: Iterable[Sequence[Window]],
     ) -> Any:
         if stop.is_set():
             raise AudioError("cancelled", "stopped before it was analysed")
