@@ -32,12 +32,13 @@ DISCLAIMER: Final = (
 )
 
 
-def support(log10_lr: float) -> str:
+def support(log10_lr: float, what: str = "neural codec") -> str:
     """What a likelihood ratio means, such as "moderate support for a neural codec"."""
     strength = next((words for least, words in _SUPPORT if abs(log10_lr) >= least), "")
     if not strength:
         return "no support for either side"
-    return f"{strength} for {'a' if log10_lr > 0 else 'no'} neural codec"
+    article = "a " if what == "neural codec" else ""
+    return f"{strength} for {article if log10_lr > 0 else 'no '}{what}"
 
 
 def ratio(log10_lr: float) -> str:
