@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from codecsleuth.cli.output import Output
     from codecsleuth.inference.answer import Result
     from codecsleuth.inference.engine import Input
+    from codecsleuth.report.analysis_page import PageOptions
     from codecsleuth.report.writers import Write, Writer
 
 
@@ -96,6 +97,16 @@ def analyze(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page to read and print there.")
     ] = None,
+    case: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Case, exhibits, examiner and date for the page of --report."
+        ),
+    ] = None,
+    embed_audio: Annotated[
+        bool,
+        typer.Option("--embed-audio", help="Make the recordings part of the page (10 min at most)."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Let --output and --report overwrite a file.")
     ] = False,
@@ -137,12 +148,13 @@ def analyze(
         fail_on=tuple(fail_on or ()),
     )
     _check(request, batch)
+    options = _page_options(report, case, embed_audio)
     if force and output is None and report is None:
         raise UsageError("--force is for --output and --report")
     target, page = Output.checked(output, force), Output.extra(report, force, "--report")
     refuse_same_file(target, page)
     with quiet_libraries():
-        raise typer.Exit(run(request, target, page))
+        raise typer.Exit(run(request, target, page, options))
 
 
 def _form(**chosen: bool) -> str:
@@ -165,7 +177,27 @@ def _check(request: Request, batch: bool) -> None:
         raise UsageError("-: standard input can be read once")
 
 
-def run(request: Request, target: Output, page: Output | None) -> int:
+def _page_options(report: Path | None, case: Path | None, embed_audio: bool) -> PageOptions | None:
+    """What the page has beside the answers; None if no page is asked for.
+
+    Raises:
+        UsageError: an option of the page without a page, or a case file that cannot be used.
+    """
+    if report is None:
+        for option, given in (("--case", case is not None), ("--embed-audio", embed_audio)):
+            if given:
+                raise UsageError(f"{option} is for the page of --report")
+        return None
+    from codecsleuth.report.analysis_page import PageOptions
+    from codecsleuth.report.case import Case, read_case
+
+    stated = Case() if case is None else read_case(case)
+    return PageOptions(stated, embed_audio, status.tell)
+
+
+def run(
+    request: Request, target: Output, page: Output | None, options: PageOptions | None = None
+) -> int:
     """Analyse, report and return the exit status."""
     from codecsleuth.audio.files import find_files
     from codecsleuth.cli.loading import load_model, make_engine
@@ -186,7 +218,7 @@ def run(request: Request, target: Output, page: Output | None) -> int:
     with ExitStack() as stack:
         writers = [_writer(request, files, stack.enter_context(target))]
         if page is not None:
-            writers.append(_page_writer(stack.enter_context(page)))
+            writers.append(_page_writer(stack.enter_context(page), options))
         for writer in writers:
             writer.begin(Header.of(model))
         results = engine.score(model, _inputs(files))
@@ -239,10 +271,10 @@ def _writer(request: Request, files: FileList, target: Output) -> Writer:
     return TableWriter(ConsoleOutput.of(target), single=single, sort=request.sort)
 
 
-def _page_writer(page: Output) -> Writer:
+def _page_writer(page: Output, options: PageOptions | None) -> Writer:
     from codecsleuth.report.analysis_page import PageWriter
 
-    return PageWriter(page.write)
+    return PageWriter(page.write, options)
 
 
 def _with_progress(
