@@ -24,6 +24,7 @@ from codecsleuth.models.front_end import (
     FINE_FFT,
     FINE_HOP,
     FLOOR,
+    FRAME_RATES,
     cyclic_spectrum,
     running_median,
 )
@@ -69,9 +70,9 @@ class FrameRate:
     """A frame rate at whose multiples the recording is modulated.
 
     Attributes:
-        rate_hz: one of the catalogue's.
+        rate_hz: one of the catalogue's, or of those that the front end looks for.
         strength: its harmonics' sum in robust standard deviations, over the root of their number.
-        families: codecs of the catalogue that have it.
+        families: codecs of the catalogue that have it; there may be none.
     """
 
     rate_hz: float
@@ -259,12 +260,12 @@ def fine_lines(fine_db: FloatArray) -> tuple[Line, ...]:
 
 
 def frame_rate(cyclic: FloatArray) -> FrameRate | None:
-    """The frame rate of the catalogue whose multiples stand out most, if any does."""
+    """The frame rate whose multiples stand out most, if any does."""
     low, high = (int(edge * CYCLE_BINS_PER_HZ) for edge in _CYCLIC_HZ)
     deviations = np.minimum(robust_deviations(cyclic, cyclic[low:high]), _HARMONIC_LIMIT)
+    known = {**dict.fromkeys(FRAME_RATES, ()), **families_by_frame_rate()}
     found = [
-        FrameRate(rate, _strength(deviations, rate), families)
-        for rate, families in families_by_frame_rate().items()
+        FrameRate(rate, _strength(deviations, rate), families) for rate, families in known.items()
     ]
     best = max(found, key=lambda one: one.strength)
     return best if best.strength >= RATE_STRENGTH else None

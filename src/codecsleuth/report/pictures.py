@@ -177,9 +177,12 @@ def _cyclic_words(spectra: Spectra) -> str:
     rate = spectra.frame_rate
     if rate is None:
         return "No known frame rate stands out."
+    modulated = f"Modulated at multiples of {rate.rate_hz:g} Hz"
+    if not rate.families:
+        return f"{modulated}, a frame rate that no codec of the catalogue is known for."
     *others, last = rate.families
     named = f"{', '.join(others)} and {last}" if others else last
-    return f"Modulated at multiples of {rate.rate_hz:g} Hz, the frame rate of {named}."
+    return f"{modulated}, the frame rate of {named}."
 
 
 def data_address(kind: str, content: bytes) -> str:

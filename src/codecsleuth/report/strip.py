@@ -65,6 +65,7 @@ class Strip:
         lines: heights of the two thresholds.
         passages: rows of the table of passages.
         more: passages that the table leaves out.
+        looks: verdicts that the drawing shows, in the order of their table.
         grouped: whether a bar stands for several windows.
     """
 
@@ -74,6 +75,7 @@ class Strip:
     lines: Sequence[float]
     passages: Sequence[Entry]
     more: int
+    looks: Sequence[str]
     grouped: bool
 
 
@@ -90,9 +92,11 @@ def strip(entry: Entry, settings: Mapping[str, Any]) -> Strip:
     scale = _Scale(start, end)
     bars = list(_bars(entry["windows"], settings, scale))
     passages = entry["passages"]
+    bands = [_band(one, scale) for one in passages[: 4 * PASSAGES]]
+    shown = {one.look for one in (*bars, *bands)}
     return Strip(
         bars=bars,
-        bands=[_band(one, scale) for one in passages[: 4 * PASSAGES]],
+        bands=bands,
         times=list(_times(scale)),
         lines=[
             round(HEIGHT * (1 - settings[name]), 1)
@@ -100,6 +104,7 @@ def strip(entry: Entry, settings: Mapping[str, Any]) -> Strip:
         ],
         passages=passages[:PASSAGES],
         more=max(0, len(passages) - PASSAGES),
+        looks=[one.name for one in verdict.VERDICTS if one.name in shown],
         grouped=len(entry["windows"]) > len(bars),
     )
 
