@@ -105,7 +105,9 @@ def analyze(
     ] = None,
     embed_audio: Annotated[
         bool,
-        typer.Option("--embed-audio", help="Make the recordings part of the page (10 min at most)."),
+        typer.Option(
+            "--embed-audio", help="Make the recordings part of the page (10 min at most)."
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Let --output and --report overwrite a file.")

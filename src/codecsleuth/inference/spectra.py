@@ -42,6 +42,7 @@ _HOPS: Final = (80, 512)
 #: The spectra are averaged over at most so many blocks of 4 s, evenly spread.
 _BLOCKS: Final = 64
 _BLOCK_HOP: Final = CYCLE_SAMPLES // 2
+_BLOCK_S: Final = CYCLE_SAMPLES / SAMPLE_RATE
 FINE_BIN_HZ: Final = SAMPLE_RATE / FINE_FFT
 #: A line of the fine spectrum stands out by so many dB and robust standard deviations.
 _LINE_DB: Final = 4.0
@@ -188,7 +189,7 @@ class _BlockMeter:
     def add(self, block: Samples) -> None:
         self._held = np.concatenate([self._held, block])
         while len(self._held) >= CYCLE_SAMPLES:
-            if self._inside((self._place + CYCLE_SAMPLES / 2) / SAMPLE_RATE):
+            if self._wanted_at(self._place / SAMPLE_RATE):
                 if self._wanted % self._stride == 0:
                     self._measure(self._held[:CYCLE_SAMPLES])
                 self._wanted += 1
@@ -202,8 +203,8 @@ class _BlockMeter:
             return None
         return _without_envelope(self._fine / self._count), self._cyclic / self._count
 
-    def _inside(self, second: float) -> bool:
-        return not self._spans or any(start <= second <= end for start, end in self._spans)
+    def _wanted_at(self, second: float) -> bool:
+        return not self._spans or any(_covers(span, second) for span in self._spans)
 
     def _measure(self, samples: Samples) -> None:
         level = float(np.sqrt(np.mean(np.square(samples), dtype=np.float64)))
@@ -213,6 +214,14 @@ class _BlockMeter:
         self._fine = self._fine + fine
         self._cyclic = cyclic if not self._count else self._cyclic + cyclic
         self._count += 1
+
+
+def _covers(span: Span, second: float) -> bool:
+    """Whether a block from there on lies in a span, or about in the middle of a shorter one."""
+    start, end = span
+    middle = second + _BLOCK_S / 2
+    inside = start <= second and second + _BLOCK_S <= end
+    return inside or abs(middle - (start + end) / 2) <= _BLOCK_S / 4
 
 
 def _block_spectra(samples: Samples) -> tuple[FloatArray, FloatArray]:
@@ -249,9 +258,7 @@ def fine_lines(fine_db: FloatArray) -> tuple[Line, ...]:
     places = [
         place
         for place in _peaks(fine_db)
-        if place >= first
-        and fine_db[place] >= _LINE_DB
-        and deviation[place] >= _LINE_DEVIATIONS
+        if place >= first and fine_db[place] >= _LINE_DB and deviation[place] >= _LINE_DEVIATIONS
     ]
     places.sort(key=lambda place: -fine_db[place])
     return tuple(
@@ -286,7 +293,7 @@ def robust_deviations(values: FloatArray, among: FloatArray) -> FloatArray:
     """Distance from a median in robust standard deviations (1.4826 median absolute deviations)."""
     middle = np.median(among)
     spread = 1.4826 * np.median(np.abs(among - middle))
-    return cast(FloatArray, (values - middle) / max(float(spread), 1e-9))
+    return np.asarray((values - middle) / max(float(spread), 1e-9))
 
 
 def _peaks(values: FloatArray) -> Iterator[int]:

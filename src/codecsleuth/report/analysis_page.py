@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -83,7 +83,7 @@ class PageOptions:
         tell: gets a line on what is left out.
     """
 
-    case: Case = Case()
+    case: Case = field(default_factory=Case)
     embed_audio: bool = False
     tell: Callable[[str], None] = lambda _: None
 
@@ -131,7 +131,9 @@ class PageWriter:
         return pictures
 
 
-def analysis_page(content: Mapping[str, Any], case: Case | None = None, pictures: Pictures = {}) -> str:  # noqa: B006
+def analysis_page(
+    content: Mapping[str, Any], case: Case | None = None, pictures: Pictures | None = None
+) -> str:
     """The page of a whole run.
 
     Args:
@@ -142,7 +144,7 @@ def analysis_page(content: Mapping[str, Any], case: Case | None = None, pictures
     Returns:
         HTML that needs nothing else; the same bytes for the same arguments.
     """
-    results, case = content["results"], case or Case()
+    results, case, pictures = content["results"], case or Case(), pictures or {}
     performance = content["model"].get("performance")
     script = template_text("overview.js").strip() if len(results) > 1 else ""
     files = [
@@ -160,7 +162,7 @@ def analysis_page(content: Mapping[str, Any], case: Case | None = None, pictures
         counts=_counts(results),
         has_exhibits=any(file["exhibit"] != case.exhibit for file in files),
         policy=_policy(script),
-        script=Markup(script),  # noqa: S704 - a file of this package
+        script=Markup(script),
         propositions=PROPOSITIONS,
         general_rates=error_rates(performance),
         verdict_words={one.name: one.words for one in verdict.OUTCOMES},

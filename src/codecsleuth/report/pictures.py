@@ -35,6 +35,12 @@ MOST_FILES: Final = 50
 MOST_AUDIO_S: Final = 600.0
 #: Cyclic frequencies that are drawn.
 _CYCLIC_TOP_HZ: Final = 320
+#: How often a frame rate stands out, counted on 1,600 clips of the training corpus.
+_RATE_SHOWN: Final = (
+    "Codecs share frame rates, and their multiples overlap: this names no codec by itself. "
+    "About 1 in 45 recordings without a neural decoder shows as much, and vocoders do too."
+)
+_NO_RATE_SHOWN: Final = "That says little: about 1 in 5 recordings of codec output shows one."
 _FINE_DB: Final = (-6.0, 18.0)
 #: Colours of a spectrogram's quietest and loudest levels: dark on light, so that it prints.
 _QUIET, _LOUD = (255, 255, 255), (18, 32, 58)
@@ -50,6 +56,7 @@ class Picture:
         cyclic: plot of the cyclic spectrum.
         fine_words: what stands out in it.
         cyclic_words: likewise.
+        cyclic_note: what that is worth.
         part: which part the two spectra are of, in words; empty for all of it.
         audio: the recording as FLAC, as a ``data:`` address; empty unless asked for.
         note: why something is not shown.
@@ -60,6 +67,7 @@ class Picture:
     cyclic: Plot | None = None
     fine_words: str = ""
     cyclic_words: str = ""
+    cyclic_note: str = ""
     part: str = ""
     audio: str = ""
     note: str = ""
@@ -110,6 +118,7 @@ def _drawn(spectra: Spectra | None, part: str, audio: str) -> Picture:
         cyclic=_cyclic_plot(spectra),
         fine_words=_fine_words(spectra),
         cyclic_words=_cyclic_words(spectra),
+        cyclic_note=_RATE_SHOWN if spectra.frame_rate else _NO_RATE_SHOWN,
         part=part,
         audio=audio,
     )

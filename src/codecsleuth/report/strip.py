@@ -93,7 +93,7 @@ def strip(entry: Entry, settings: Mapping[str, Any]) -> Strip:
     bars = list(_bars(entry["windows"], settings, scale))
     passages = entry["passages"]
     bands = [_band(one, scale) for one in passages[: 4 * PASSAGES]]
-    shown = {one.look for one in (*bars, *bands)}
+    shown = {*(bar.look for bar in bars), *(band.look for band in bands)}
     return Strip(
         bars=bars,
         bands=bands,
@@ -125,9 +125,7 @@ def _band(passage: Entry, scale: _Scale) -> Band:
     return Band(x, round(end - x, 2), row.name, row.neural, f"Passage {span}: {row.words}")
 
 
-def _bars(
-    windows: Sequence[Entry], settings: Mapping[str, Any], scale: _Scale
-) -> Iterator[Bar]:
+def _bars(windows: Sequence[Entry], settings: Mapping[str, Any], scale: _Scale) -> Iterator[Bar]:
     """Windows, cut halfway between the middles of neighbours."""
     if not windows:
         return
