@@ -290,8 +290,8 @@ def test_no_text_takes_the_page_over(name: str) -> None:
     hostile = entry(name, findings=[{"kind": "x", "severity": name, "message": name}])
     hostile["explanation"] = {"blocks": {name: 1.0}}
     case = Case(name, name, name, name, name)
-    for pages in ((hostile,), (hostile, {**error(name), "path": name})):
-        page = analysis_page(document(*pages, name=name), case)
+    for entries in ((hostile,), (hostile, {**error(name), "path": name})):
+        page = analysis_page(document(*entries, name=name), case)
         read = fetches_nothing(page)
         assert read.text.count(name.replace("\u202e", "\\u202e")) >= 8
         assert "\u202e" not in page and "img" not in read.tags
