@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from codecsleuth import verdict
 from codecsleuth.arrays import Samples
-from codecsleuth.audio.recording import WHOLE, open_recording
-from codecsleuth.audio.source import STDIN
+from codecsleuth.audio.recording import open_recording
+from codecsleuth.audio.source import STDIN, is_url
 from codecsleuth.audio.windows import SAMPLE_RATE
 from codecsleuth.errors import AudioError
 from codecsleuth.inference.answer import Analysis
@@ -80,9 +80,9 @@ def take_picture(analysis: Analysis, *, audio: bool = False) -> Picture:
         analysis: its answer.
         audio: whether to embed the recording.
     """
-    if analysis.path in ("", STDIN):
+    if analysis.path in ("", STDIN) or is_url(analysis.path):
         return Picture(note="The sound was not kept, so that it cannot be drawn.")
-    excerpt = getattr(analysis, "excerpt", WHOLE)
+    excerpt = analysis.excerpt
     spans, part = _neural_spans(analysis, excerpt.start_s)
     meter = SpectraMeter(analysis.evidence.duration_s, spans)
     kept: list[Samples] = []

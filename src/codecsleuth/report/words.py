@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+from codecsleuth.audio.recording import WHOLE, Excerpt
+
 AXIS_TITLES: Final = MappingProxyType(
     {
         "vq": "Vector quantisation (VQ)",
@@ -45,6 +47,20 @@ def ratio(log10_lr: float) -> str:
     """A likelihood ratio as odds with the larger number written out, such as ``1 : 250``."""
     larger = f"{float(f'{10 ** abs(log10_lr):.2g}'):,.10g}"
     return f"{larger} : 1" if log10_lr >= 0 else f"1 : {larger}"
+
+
+def excerpt(part: Excerpt) -> str:
+    """Which part of a recording, such as ``from 1 to 3.5 s, channel 2``; empty for the whole."""
+    pieces = []
+    if part.end_s is not None:
+        pieces.append(f"from {part.start_s:g} to {part.end_s:g} s")
+    elif part.start_s != WHOLE.start_s:
+        pieces.append(f"from {part.start_s:g} s")
+    if part.channel is not None:
+        pieces.append(f"channel {part.channel}")
+    if part.track != WHOLE.track:
+        pieces.append(f"track {part.track}")
+    return ", ".join(pieces)
 
 
 def probability(value: float) -> str:
