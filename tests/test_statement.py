@@ -266,6 +266,17 @@ def test_a_long_night_makes_a_small_page() -> None:
     assert "And 9900 more" in page
 
 
+def test_a_part_of_a_recording_is_named_and_stands_at_its_own_time() -> None:
+    part = {"start_s": 100.0, "end_s": 108.0, "channel": 2, "track": 1}
+    passage = {"start_s": 100.0, "end_s": 108.0, "verdict": "codec", "codec_probability": 0.9}
+    page = page_of(entry(excerpt=part, windows=0, passages=[passage]), entry())
+    text = is_self_contained(page).text
+    assert text.count("call.wav (from 100 to 108 s, channel 2)") == 2
+    assert "Part examined from 100 to 108 s, channel 2" in text
+    assert "1:40" in text and "Passage 1:40 to 1:48" in text
+    assert '<rect class="piece" x="0.0" width="900.0"' in page
+
+
 def test_error_rates_of_the_condition_are_quoted_with_their_source() -> None:
     rates = {"false_alarms": 0.033, "misses": 0.076, "inconclusive": 0.21, "clips": 4510}
     noise = {"name": "noise-20dB", "false_alarms": 0.039, "misses": 0.129}

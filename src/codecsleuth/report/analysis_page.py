@@ -11,6 +11,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from codecsleuth import verdict
+from codecsleuth.audio.recording import Excerpt
 from codecsleuth.calibration import UNKNOWN
 from codecsleuth.inference.answer import Analysis, Result
 from codecsleuth.inference.explain import BASE, LIMIT
@@ -32,6 +33,7 @@ from codecsleuth.report.words import (
     DISCLAIMER,
     SCALE_LIMIT,
     clock,
+    excerpt,
     probability,
     ratio,
     support,
@@ -205,11 +207,15 @@ def _policy(script: str) -> str:
 
 def _file(entry: Entry, content: Mapping[str, Any], case: Case, picture: Picture) -> dict[str, Any]:
     """What a template needs of one result, beside the result."""
+    part = excerpt(Excerpt.from_dict(entry.get("excerpt")))
+    named = {"name": entry["path"] + (f" ({part})" if part else ""), "part": part}
     exhibit = case.exhibit_of(entry["path"], entry["evidence"].get("sha256") or "")
     if entry["status"] == "error":
-        return {"result": entry, "look": verdict.ERROR.name, "exhibit": exhibit, "short": False}
+        look = verdict.ERROR.name
+        return {**named, "result": entry, "look": look, "exhibit": exhibit, "short": False}
     row, log10_lr = verdict.by_name(entry["verdict"]), entry["log10_lr"]
     return {
+        **named,
         "result": entry,
         "look": row.name,
         "exhibit": exhibit,
