@@ -145,7 +145,7 @@ def _write(work: Work, results: Iterator[Result], target: Output, page: Output |
     with ExitStack() as stack:
         writers = [_writer(request, stack.enter_context(target))]
         if page is not None:
-            writers.append(_page_writer(stack.enter_context(page)))
+            writers.append(_page_writer(request, stack.enter_context(page)))
         for writer in writers:
             writer.begin(Header.of(work.model))
         for result in results:
@@ -185,7 +185,7 @@ def _writer(request: Request, target: Output) -> Writer:
     return TableWriter(ConsoleOutput.of(target), single=single, sort=request.sort)
 
 
-def _page_writer(page: Output) -> Writer:
+def _page_writer(request: Request, page: Output) -> Writer:
     from codecsleuth.report.analysis_page import PageWriter
 
-    return PageWriter(page.write)
+    return PageWriter(page.write, request.page)

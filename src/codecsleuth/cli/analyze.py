@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codecsleuth import verdict
+from codecsleuth.cli import status
 from codecsleuth.cli.loading import Computing
 from codecsleuth.cli.options import (
     Device,
@@ -27,6 +28,7 @@ from codecsleuth.errors import UsageError
 
 if TYPE_CHECKING:
     from codecsleuth.cli.inputs import Selection
+    from codecsleuth.report.analysis_page import PageOptions
 
 
 class FailOn(StrEnum):
@@ -61,6 +63,7 @@ class Request:
         fail_on: verdicts that set the exit status.
         force: whether files may be overwritten.
         resume: whether an interrupted run goes on.
+        page: what a page has beside the answers; None if none is asked for.
     """
 
     selection: Selection
@@ -71,6 +74,7 @@ class Request:
     fail_on: tuple[FailOn, ...]
     force: bool
     resume: bool
+    page: PageOptions | None = None
 
     def named(self) -> dict[str, object]:
         """What a journal says of it."""
@@ -130,6 +134,18 @@ def analyze(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page to read and print there.")
     ] = None,
+    case: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Case, exhibits, examiner and date for the page of --report."
+        ),
+    ] = None,
+    embed_audio: Annotated[
+        bool,
+        typer.Option(
+            "--embed-audio", help="Make the recordings part of the page (10 min at most)."
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Let --output and --report overwrite a file.")
     ] = False,
@@ -182,6 +198,7 @@ def analyze(
         fail_on=tuple(fail_on or ()),
         force=replace,
         resume=resume,
+        page=_page_options(report, case, embed_audio),
     )
     _check(request, batch)
     if force and output is None and report is None:
@@ -191,6 +208,24 @@ def analyze(
     refuse_same_file(target, page)
     with quiet_libraries():
         raise typer.Exit(run(request, target, page))
+
+
+def _page_options(report: Path | None, case: Path | None, embed_audio: bool) -> PageOptions | None:
+    """What the page has beside the answers; None if no page is asked for.
+
+    Raises:
+        UsageError: an option of the page without a page, or a case file that cannot be used.
+    """
+    if report is None:
+        for option, given in (("--case", case is not None), ("--embed-audio", embed_audio)):
+            if given:
+                raise UsageError(f"{option} is for the page of --report")
+        return None
+    from codecsleuth.report.analysis_page import PageOptions
+    from codecsleuth.report.case import Case, read_case
+
+    stated = Case() if case is None else read_case(case)
+    return PageOptions(stated, embed_audio, status.tell)
 
 
 def _form(**chosen: bool) -> str:

@@ -466,3 +466,16 @@ def _triangles(bands: int, bins: int) -> Tensor:
     falling = (centres[2:, None] - places) / (centres[2:] - centres[1:-1])[:, None]
     weights = torch.minimum(rising, falling).clamp(min=0.0)
     return weights / weights.sum(dim=1, keepdim=True)
+
+
+def cyclic_spectrum(waveforms: Tensor) -> Tensor:
+    """Cyclic spectrum of the narrow bands together, as `FrontEnd` measures it.
+
+    Args:
+        waveforms: ``(batch, CYCLE_SAMPLES or more)`` at 16 kHz.
+
+    Returns:
+        ``(batch, bins)`` in bins of 0.25 Hz; 1 where nothing stands out.
+    """
+    envelopes = _narrow_bands(_whitened(waveforms[:, :CYCLE_SAMPLES]))
+    return _cyclic_spectrum(envelopes, CYCLE_BAND_HZ * 2).mean(dim=1)

@@ -24,3 +24,10 @@ _ENVIRONMENT.globals["outcomes"] = OUTCOMES
 def render_page(template: str, **values: Any) -> str:
     """Fill a template of ``report/templates``; everything put in is escaped."""
     return _ENVIRONMENT.get_template(template).render(values)
+
+
+def template_text(name: str) -> str:
+    """A file of ``report/templates`` as it is."""
+    loader = _ENVIRONMENT.loader
+    assert loader is not None
+    return loader.get_source(_ENVIRONMENT, name)[0]
