@@ -198,7 +198,7 @@ class Analysis:
 
     @property
     def decisive(self) -> Finding | None:
-        """The finding that lets no verdict be given, whatever the figures are; None if none does."""
+        """The finding that lets no verdict be given, whatever the figures; None if none does."""
         found = (one for one in self.findings if one.severity == Severity.decisive)
         return next(found, None)
 

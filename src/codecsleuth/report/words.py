@@ -34,21 +34,13 @@ DISCLAIMER: Final = (
 )
 
 
-<<<<<<< HEAD
-def support(log10_lr: float, what: str = "a neural codec") -> str:
-=======
 def support(log10_lr: float, what: str = "neural codec") -> str:
->>>>>>> page
     """What a likelihood ratio means, such as "moderate support for a neural codec"."""
     strength = next((words for least, words in _SUPPORT if abs(log10_lr) >= least), "")
     if not strength:
         return "no support for either side"
-<<<<<<< HEAD
-    return f"{strength} for {what if log10_lr > 0 else 'no ' + what.removeprefix('a ')}"
-=======
     article = "a " if what == "neural codec" else ""
     return f"{strength} for {article if log10_lr > 0 else 'no '}{what}"
->>>>>>> page
 
 
 def ratio(log10_lr: float) -> str:
