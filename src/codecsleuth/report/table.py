@@ -224,8 +224,9 @@ def _account(result: Analysis, width: int) -> Group:
         Text(f"sha256 {facts.sha256}", "dim"),
         Text(),
         _evidence(result),
-        *([] if result.decisive else [Text(), _axes(result)]),
     ]
+    if not result.decisive:
+        parts += [Text(), _axes(result)]
     if result.findings:
         parts += [Text(), Text("Findings", "bold")]
         parts += [
