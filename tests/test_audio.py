@@ -13,7 +13,8 @@ import soundfile
 import soxr
 
 from codecsleuth.audio import decode
-from codecsleuth.audio.recording import Facts, open_recording
+from codecsleuth.audio.facts import Facts
+from codecsleuth.audio.recording import open_recording
 from codecsleuth.audio.windows import (
     HOP_SAMPLES,
     SAMPLE_RATE,

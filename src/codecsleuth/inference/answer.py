@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
 from codecsleuth.arrays import FloatArray
-from codecsleuth.audio.recording import WHOLE, Evidence, Excerpt
+from codecsleuth.audio.facts import WHOLE, Evidence, Excerpt
 from codecsleuth.findings import Finding, Severity
 from codecsleuth.text import valid_unicode
 

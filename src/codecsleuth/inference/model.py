@@ -20,14 +20,8 @@ from numpy.typing import ArrayLike
 
 from codecsleuth.arrays import FloatArray, Samples
 from codecsleuth.audio.decode import Decoder, open_stream
-from codecsleuth.audio.recording import (
-    WHOLE,
-    Excerpt,
-    Facts,
-    Recording,
-    array_recording,
-    open_recording,
-)
+from codecsleuth.audio.facts import WHOLE, Excerpt, Facts
+from codecsleuth.audio.recording import Recording, array_recording, open_recording
 from codecsleuth.audio.source import open_source
 from codecsleuth.audio.windows import WINDOW_SAMPLES, Window, windows_between
 from codecsleuth.calibration import UNFITTED, Calibration, bin_from_axes, detection_logits

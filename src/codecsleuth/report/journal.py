@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from codecsleuth.audio.recording import Excerpt
+from codecsleuth.audio.facts import Excerpt
 from codecsleuth.errors import CodecsleuthError, UsageError
 from codecsleuth.inference.answer import Result, result_from_dict
 from codecsleuth.report.header import Header
