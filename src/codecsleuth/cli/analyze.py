@@ -15,6 +15,7 @@ from codecsleuth import verdict
 from codecsleuth.cli import status
 from codecsleuth.cli.loading import Computing
 from codecsleuth.cli.options import (
+    CalibrationOption,
     Device,
     DeviceOption,
     EngineName,
@@ -100,6 +101,7 @@ def analyze(
         bool, typer.Option("--force", help="Let --output and --report overwrite a file.")
     ] = False,
     model: ModelOption = "compact",
+    calibration: CalibrationOption = None,
     device: DeviceOption = Device.cpu,
     precision: PrecisionOption = Precision.float32,
     workers: WorkersOption = None,
@@ -133,7 +135,7 @@ def analyze(
         form=_form(json=json, jsonl=jsonl, csv=csv),
         sort=sort,
         model=model,
-        computing=Computing(device, precision, offline, workers, engine),
+        computing=Computing(device, precision, offline, workers, engine, calibration),
         fail_on=tuple(fail_on or ()),
     )
     _check(request, batch)
@@ -178,7 +180,8 @@ def run(request: Request, target: Output, page: Output | None) -> int:
     engine = make_engine(request.computing)
     model = load_model(request.model, request.computing)
     weights = find_weights(request.model, offline=request.computing.offline)
-    refuse_inputs((*files.paths, weights), target, page)
+    calibration = request.computing.calibration
+    refuse_inputs((*files.paths, weights, *filter(None, [calibration])), target, page)
     _name_left_out(files)
     left_out = {reason: left.files for reason, left in files.left_out.items()}
     summary = Summary(by_folder=files.folders, left_out=left_out)
