@@ -53,7 +53,7 @@ def isotonic_log_odds(
     """
     even = even_prior(is_positive, ones_unless(weights, len(log_odds)))
     _, place = np.unique(log_odds, return_inverse=True)
-    mass = np.bincount(place, even)
+    mass = np.bincount(place, even).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.nan_to_num(np.bincount(place, even * is_positive) / mass)
         fitted = np.clip(pool_adjacent_violators(share, mass), 0.0, 1.0)
