@@ -164,7 +164,8 @@ class Analysis:
         log10_lr: log10 likelihood ratio codec : bona fide.
         log10_lr_neural: log10 likelihood ratio (codec or vocoder) : bona fide; None for a model of
             two classes.
-        log10_lr_limit: neither is ever larger than this, or smaller than its opposite.
+        log10_lr_limit: how far from 0 either can go on the side of ``log10_lr``; the same on both
+            sides, unless a recalibration limits them apart.
         taxonomy: per axis (``vq``, ``aux``, ``dec``), conditional on "codec" whatever the verdict.
         familiarity: 0 to 1, how clearly the codec is one of those the model has learned; likewise
             conditional. None for a model that cannot tell.
