@@ -179,7 +179,6 @@ class Guard:
                     f"{output.option} {output.path}: is an input of this command; name another file"
                 )
 
-
     def check_folder(self, folder: str | Path) -> None:
         """Look for outputs below a folder that is still to be walked.
 
