@@ -18,6 +18,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,12 @@ def score_file(options: argparse.Namespace, weights: Path, chosen: Selection) ->
     model = Model.load(weights)
     logits = outputs(options, read_weights(weights), chosen.table, rows_of(chosen))
     note = "scored from rendered features: what a finding decides is left out"
-    scores = ScoreTable(
-        chosen.items, {task: logits[task] for task in TASKS}, verdicts(model, logits["BIN"])
-    )
-    return ScoreFile(scores, Provenance.of(model, chosen, (), (note,)))
+    # Rounded, so that the kept files stay small; a thousandth of a nat moves no figure.
+    kept = {task: np.round(logits[task], 3) for task in TASKS}
+    scores = ScoreTable(chosen.items, kept, verdicts(model, kept["BIN"]))
+    found = Provenance.of(model, chosen, (), (note,))
+    # The folder is of the machine that measures.
+    return ScoreFile(scores, replace(found, data={**found.data, "folder": "corpus"}))
 
 
 def verdicts(model: Model, logits: np.ndarray) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from codecsleuth.audio.recording import Evidence
+from codecsleuth.audio.facts import Evidence
 from codecsleuth.findings import finding
 from codecsleuth.inference.answer import (
     Analysis,

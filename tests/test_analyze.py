@@ -175,6 +175,7 @@ class Loudness(nn.Module):
     """A stand-in whose answer is in the sound: loud windows are codec, quiet ones are not."""
 
     precisions = ("float32",)
+    block_names = ()
 
     def outputs(self, waveforms: torch.Tensor, *, exact: bool = False) -> dict[str, torch.Tensor]:
         level = 10 * torch.log10(waveforms.square().mean(1) + 1e-12).unsqueeze(1)
@@ -296,6 +297,7 @@ class Rounded(Loudness):
     """Has two precisions, of which the rough one errs; counts what it is asked for."""
 
     precisions = ("float32", "bfloat16")
+    block_names = ()
 
     def __init__(self, rough: float, exact: float) -> None:
         super().__init__()

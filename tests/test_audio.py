@@ -13,7 +13,8 @@ import soundfile
 import soxr
 
 from codecsleuth.audio import decode
-from codecsleuth.audio.recording import Facts, open_recording
+from codecsleuth.audio.facts import Facts
+from codecsleuth.audio.recording import open_recording
 from codecsleuth.audio.windows import (
     HOP_SAMPLES,
     SAMPLE_RATE,
@@ -128,10 +129,10 @@ def test_a_short_clip_is_repeated_to_fill_a_window():
     assert (window.start_s, window.end_s) == (0.0, 1.5)
 
 
-def test_half_a_second_is_enough_and_less_is_not():
-    assert len(list(cut_windows([speech_like(0.5)]))) == 1
-    for seconds, stated in ((0.49, "0.490"), (0.4996, "0.499"), (7_999 / 16_000, "0.499")):
-        with pytest.raises(AudioError, match=f"^{stated} s of audio; at least 0.5 s are needed"):
+def test_three_quarters_of_a_second_are_enough_and_less_is_not():
+    assert len(list(cut_windows([speech_like(0.75)]))) == 1
+    for seconds, stated in ((0.74, "0.740"), (0.7496, "0.749"), (11_999 / 16_000, "0.749")):
+        with pytest.raises(AudioError, match=f"^{stated} s of audio; at least 0.75 s are needed"):
             list(cut_windows([speech_like(seconds)]))
 
 

@@ -188,7 +188,7 @@ def test_absurd_levels_are_an_answer_or_an_error_but_no_crash(analyze, tmp_path)
 
 def test_too_short_and_silent(analyze, clip, tmp_path):
     good = clip("good.wav", 1)
-    assert "0.5 s" in expect(analyze, clip("short.wav", 0.2), good, "too_short")
+    assert "0.75 s" in expect(analyze, clip("short.wav", 0.2), good, "too_short")
     soundfile.write(tmp_path / "quiet.wav", np.zeros(50_000), 16_000)
     assert "silent" in expect(analyze, tmp_path / "quiet.wav", good, "silent")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from codecsleuth.audio.recording import Evidence
+from codecsleuth.audio.facts import Evidence
 from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item

@@ -21,6 +21,7 @@ def load_model(
     device: str = DEFAULT_DEVICE,
     precision: str = DEFAULT_PRECISION,
     offline: bool = False,
+    calibration: str | Path | None = None,
 ) -> Model:
     """Load a model by name, or from a weights file.
 
@@ -31,12 +32,16 @@ def load_model(
         precision: ``float32``, ``bfloat16``, or ``auto`` for bfloat16 where the hardware computes
             in it.
         offline: never use the network.
+        calibration: file of a recalibration that ``codecsleuth validate --calibration-out`` wrote
+            for these weights; every answer names it.
 
     Raises:
-        UsageError: no such model or device.
+        UsageError: no such model or device, or the recalibration is not one for these weights.
         WeightsError: the file is damaged, or it cannot be downloaded.
     """
-    return Model.load(name_or_path, device, precision=precision, offline=offline)
+    return Model.load(
+        name_or_path, device, precision=precision, offline=offline, calibration=calibration
+    )
 
 
 @cache

@@ -85,6 +85,8 @@ class Calibration:
             below it the label is `UNKNOWN`.
         max_log_odds: calibrated log-odds are limited to plus or minus this: the calibration set
             cannot support a stronger statement.
+        limits: narrower limits below and above, of likelihood ratios against bona fide, that a
+            validation set gave; None without one. They do not touch the time line.
     """
 
     classes: tuple[str, ...] = CLASSES["BIN"]
@@ -105,6 +107,7 @@ class Calibration:
     familiar_threshold: float = 0.0
     sure_threshold: float = 1.0
     max_log_odds: float = 4.0 * LN10
+    limits: tuple[float, float] | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
@@ -116,11 +119,14 @@ class Calibration:
         """
         biases = {axis: tuple(bias) for axis, bias in values["axis_bias"].items()}
         classes = tuple(values.get("classes", CLASSES["BIN"]))
-        return cls(**{**values, "axis_bias": biases, "classes": classes})
+        limits = tuple(values["limits"]) if values.get("limits") else None
+        return cls(**{**values, "axis_bias": biases, "classes": classes, "limits": limits})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the weights file's metadata."""
-        return asdict(self)
+        values = asdict(self)
+        # Weights of any version can be read by a version that knows no such limits.
+        return values if self.limits else {k: v for k, v in values.items() if k != "limits"}
 
     @property
     def tells_vocoders(self) -> bool:
@@ -134,9 +140,14 @@ class Calibration:
             names += ["vocoder_threshold", "neural_threshold"]
         return {name: getattr(self, name) for name in names}
 
+    def limit(self, log_odds: float) -> float:
+        """The limit of log-odds on their side of 0, as a positive number."""
+        lower, upper = self._limits
+        return upper if log_odds >= 0 else -lower
+
     def log_odds(self, logits: FloatArray) -> FloatArray:
         """Calibrated natural log-odds codec : bona fide, ``(..., classes)`` to ``(...)``."""
-        return self._limited(self.unlimited_log_odds(logits))
+        return np.asarray(np.clip(self.unlimited_log_odds(logits), *self._limits))
 
     def unlimited_log_odds(self, logits: FloatArray) -> FloatArray:
         """As `log_odds`, without the limit: for ranking, not for a statement."""
@@ -147,13 +158,26 @@ class Calibration:
         """Calibrated natural log-odds (codec or vocoder) : bona fide; None if not told apart."""
         if not self.tells_vocoders:
             return None
+        return np.asarray(np.clip(self.unlimited_neural_log_odds(logits), *self._limits))
+
+    def unlimited_neural_log_odds(self, logits: FloatArray) -> FloatArray:
+        """As `neural_log_odds`, without the limit; of a model of three classes alone."""
         raw = detection_log_odds(logits, self.classes, NEURAL, (BONA_FIDE,))
-        return self._limited(self.neural_scale * raw + self.neural_bias)
+        return np.asarray(self.neural_scale * raw + self.neural_bias)
+
+    def unlimited_source_log_odds(self, logits: FloatArray) -> FloatArray:
+        """Calibrated natural log-odds codec : vocoder; of a model of three classes alone."""
+        raw = detection_log_odds(logits, self.classes, (CODEC,), (VOCODER,))
+        return np.asarray(self.source_scale * raw + self.source_bias)
+
+    def source_log_odds(self, logits: FloatArray) -> FloatArray:
+        """As `unlimited_source_log_odds`, within the limit of the calibration set."""
+        return self._limited(self.unlimited_source_log_odds(logits))
 
     def trace_log_odds(self, logits: FloatArray) -> FloatArray:
         """What the time line goes by: neural : bona fide if told apart, else codec : bona fide."""
-        neural = self.neural_log_odds(logits)
-        return self.log_odds(logits) if neural is None else neural
+        of = self.unlimited_neural_log_odds if self.tells_vocoders else self.unlimited_log_odds
+        return self._limited(of(logits))
 
     def probabilities(self, logits: FloatArray) -> dict[str, FloatArray]:
         """Probability of each detection class at even prior odds, ``(...)`` per class.
@@ -165,8 +189,7 @@ class Calibration:
         if neural is None:
             codec = sigmoid(self.log_odds(logits))
             return {CODEC: codec, BONA_FIDE: 1.0 - codec}
-        raw = detection_log_odds(logits, self.classes, (CODEC,), (VOCODER,))
-        share = sigmoid(self._limited(self.source_scale * raw + self.source_bias))
+        share = sigmoid(self.source_log_odds(logits))
         either = sigmoid(neural)
         return {CODEC: either * share, VOCODER: either * (1.0 - share), BONA_FIDE: 1.0 - either}
 
@@ -209,6 +232,11 @@ class Calibration:
         codec, vocoder = (probabilities.get(name, 0.0) for name in NEURAL)
         edges = self.thresholds().values()
         return min(abs(p - edge) for p in (codec, vocoder, codec + vocoder) for edge in edges)
+
+    @property
+    def _limits(self) -> tuple[float, float]:
+        lower, upper = self.limits or (-np.inf, np.inf)
+        return max(lower, -self.max_log_odds), min(upper, self.max_log_odds)
 
     def _limited(self, log_odds: FloatArray) -> FloatArray:
         return np.asarray(np.clip(log_odds, -self.max_log_odds, self.max_log_odds))

@@ -158,7 +158,7 @@ class FileWalk:
         if is_folder(path):
             # A link may lead round in a circle.
             return "linked_folder" if os.path.islink(path) else _FOLDER  # noqa: PTH114
-        return "" if _is_audio(path) else "not_audio"
+        return "" if is_audio(path) else "not_audio"
 
 
 def is_folder(path: str) -> bool:
@@ -166,7 +166,8 @@ def is_folder(path: str) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - unlike pathlib's, it never raises
 
 
-def _is_audio(path: str) -> bool:
+def is_audio(path: str) -> bool:
+    """Whether a file is taken for audio or video: by its name, or by its first bytes."""
     if Path(path).suffix.lower() in AUDIO_SUFFIXES:
         return True
     try:

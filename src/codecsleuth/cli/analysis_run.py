@@ -64,9 +64,12 @@ class Work:
         model = load_model(request.model, request.computing)
         guard = Guard(*outputs)
         guard.check(find_weights(request.model, offline=request.computing.offline))
+        if request.computing.calibration is not None:
+            guard.check(request.computing.calibration)
         selection = request.selection
         for path in (*selection.paths, *([selection.files_from] if selection.files_from else [])):
             guard.check(path)
+            guard.check_folder(path)
         return cls(request, model, engine, selection.walk(own), guard)
 
     def inputs(self) -> Iterator[Input]:

@@ -13,6 +13,7 @@ from codecsleuth import verdict
 from codecsleuth.cli import status
 from codecsleuth.cli.loading import Computing
 from codecsleuth.cli.options import (
+    CalibrationOption,
     Device,
     DeviceOption,
     EngineName,
@@ -153,6 +154,7 @@ def analyze(
         bool, typer.Option("--resume", help="Go on with a run to --output that was interrupted.")
     ] = False,
     model: ModelOption = "compact",
+    calibration: CalibrationOption = None,
     device: DeviceOption = Device.cpu,
     precision: PrecisionOption = Precision.float32,
     workers: WorkersOption = None,
@@ -194,7 +196,7 @@ def analyze(
         form=_form(json=json, jsonl=jsonl, csv=csv),
         sort=sort,
         model=model,
-        computing=Computing(device, precision, offline, workers, engine),
+        computing=Computing(device, precision, offline, workers, engine, calibration),
         fail_on=tuple(fail_on or ()),
         force=replace,
         resume=resume,

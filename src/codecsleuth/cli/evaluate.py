@@ -13,6 +13,7 @@ from codecsleuth.cli import status
 from codecsleuth.cli.loading import Computing
 from codecsleuth.cli.options import (
     AllowMissingOption,
+    CalibrationOption,
     Device,
     DeviceOption,
     JsonOption,
@@ -133,6 +134,7 @@ def evaluate(
             metavar="NAME|PATH", show_default="compact", help="Model name, or a weights file."
         ),
     ] = None,
+    calibration: CalibrationOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
     scores: Annotated[
@@ -175,6 +177,7 @@ def evaluate(
         "--fold": fold,
         "--folds": folds,
         "--model": model,
+        "--calibration": calibration,
         "--scores": scores,
         "--allow-missing": allow_missing,
     }
@@ -193,13 +196,16 @@ def evaluate(
         folds,
         allow_missing,
     )
-    computing = Computing(device, precision, offline, workers)
+    computing = Computing(device, precision, offline, workers, calibration=calibration)
     with quiet_libraries():
         if from_scores:
             refuse_inputs(from_scores, target, page)
             runs = [read_score_file(path) for path in from_scores]
         else:
             jobs = _jobs(clips, model or DEFAULT_MODEL, scores, force)
+            refuse_inputs(
+                [calibration] if calibration else [], target, page, Output(scores, "--scores")
+            )
             runs = score_all(clips, jobs, computing, (target, page))
         _answer(Report(tuple(runs), bootstrap, SEED, tuple(from_scores or ())), json, target, page)
     unread = not from_scores and any(run.provenance.unreadable for run in runs)
@@ -221,6 +227,8 @@ def _check_options(
         return
     if not choice["--data"]:
         raise UsageError("name the clips with --data, or a file of scores with --from-scores")
+    if choice["--folds"] and choice["--calibration"]:
+        raise UsageError("--calibration is for one model; --folds has one a fold")
     if choice["--folds"]:
         others = [n for n in ("--fold", "--source", "--leave-out-source") if choice[n]]
         if others:
@@ -264,7 +272,8 @@ def score_all(
     tables = [job.selection.table for job in jobs[:1]]
     audio = [item.path for table in tables for item in (*table.items, *table.missing)]
     lists = [table.folder / TABLE for table in tables]
-    inputs = [*weights, *clips.protocols, *lists, *audio]
+    own = [computing.calibration] if computing.calibration else []
+    inputs = [*weights, *own, *clips.protocols, *lists, *audio]
     refuse_inputs(inputs, *outputs, *(job.scores for job in jobs))
     return [_score(job, computing) for job in jobs]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from codecsleuth.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
+    from codecsleuth.audio.facts import Excerpt
     from codecsleuth.audio.files import FileWalk, Shard
-    from codecsleuth.audio.recording import Excerpt
     from codecsleuth.inference.engine import Input
 
 MIX: Final = "mix"
@@ -124,7 +124,7 @@ def make_excerpt(
     Raises:
         UsageError: there can be no such part.
     """
-    from codecsleuth.audio.recording import Excerpt
+    from codecsleuth.audio.facts import Excerpt
 
     if channel not in (MIX, EACH) and not channel.isdecimal():
         raise UsageError(f"--channel {channel}: give mix, each, or a number from 1")

@@ -25,13 +25,14 @@ class Computing:
     offline: bool
     workers: int | None
     engine: str = "local"
+    calibration: Path | None = None
 
 
 def load_model(name: str, computing: Computing) -> Model:
     """Load a model as the options say; a download is announced.
 
     Raises:
-        UsageError: no such model or device.
+        UsageError: no such model or device, or the recalibration is not one for these weights.
         WeightsError: the weights are damaged or cannot be downloaded.
     """
     from codecsleuth.inference.model import Model
@@ -41,6 +42,7 @@ def load_model(name: str, computing: Computing) -> Model:
         computing.device,
         precision=computing.precision,
         offline=computing.offline,
+        calibration=computing.calibration,
         announce=tell,
     )
 

@@ -47,6 +47,14 @@ PrecisionOption = Annotated[
         help="Of a large network; auto: bfloat16 where the hardware computes in it.",
     ),
 ]
+CalibrationOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="Recalibrate by this file of validate --calibration-out.",
+    ),
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(

@@ -163,6 +163,7 @@ class Guard:
 
     def __init__(self, *outputs: Output | None) -> None:
         files = [output for output in outputs if output is not None and output.path is not None]
+        self._files = files
         self._known = [(output, _identity(str(output.path))) for output in files]
 
     def check(self, path: str | Path) -> None:
@@ -177,6 +178,20 @@ class Guard:
                 raise UsageError(
                     f"{output.option} {output.path}: is an input of this command; name another file"
                 )
+
+    def check_folder(self, folder: str | Path) -> None:
+        """Look for outputs below a folder that is still to be walked.
+
+        Raises:
+            UsageError: there is audio in the place of one of them.
+        """
+        from codecsleuth.audio.files import is_audio
+
+        top = os.path.realpath(folder)
+        for output in self._files:
+            place = os.path.realpath(str(output.path))
+            if Path(top) in Path(place).parents and is_audio(place):
+                self.check(place)
 
 
 def _identity(path: str | Path) -> object:

@@ -18,6 +18,8 @@ VOCODER: Final = "vocoder"
 #: Neural speech of which the table does not say whether a codec or a vocoder made it.
 NEURAL: Final = "neural"
 LABELS: Final = (SPOOF, VOCODER, NEURAL, BONA_FIDE)
+#: The labels by the names that answers have for their classes.
+LABEL_NAMES: Final = {SPOOF: "codec", VOCODER: "vocoder", NEURAL: "neural", BONA_FIDE: "bona_fide"}
 #: The two classes that detection figures set against each other, whatever others a model has.
 DETECTION_PAIR: Final = CLASSES["BIN"]
 #: Labels whose clips detection figures are over; of others there are shares of verdicts.

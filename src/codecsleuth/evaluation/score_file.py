@@ -72,8 +72,8 @@ class Provenance:
     Attributes:
         model: ``name``, ``version``, ``sha256`` and ``tasks``.
         data: which clips were chosen of which data folder; see `Selection.facts`.
-        computed: where and how: ``device`` and ``precision``.
-        calibration: of the model.
+        computed: where and how: ``device`` and ``precision``, and which recalibration if any.
+        calibration: of the model, recalibrated if that was asked for.
         missing: clips chosen whose audio is not there.
         unreadable: ``path``, ``row``, ``kind`` and ``message`` of clips that could not be scored.
         notes: what limits the figures.
@@ -100,7 +100,7 @@ class Provenance:
         return cls(
             model={**facts, "tasks": list(model.tasks)},
             data=selection.facts(),
-            computed={"device": model.device, "precision": model.precision},
+            computed=_computed(model),
             calibration=model.calibration,
             missing=tuple(item.file for item in selection.missing),
             unreadable=tuple(
@@ -114,6 +114,12 @@ class Provenance:
     def skipped(self) -> int:
         """Clips chosen that have no scores."""
         return len(self.missing) + len(self.unreadable)
+
+
+def _computed(model: Model) -> dict[str, Any]:
+    where = {"device": model.device, "precision": model.precision}
+    by = model.recalibration
+    return where if by is None else {**where, "calibration": by.facts()}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
 from codecsleuth.arrays import FloatArray
-from codecsleuth.audio.recording import WHOLE, Evidence, Excerpt
-from codecsleuth.findings import Finding
+from codecsleuth.audio.facts import WHOLE, Evidence, Excerpt
+from codecsleuth.findings import Finding, Severity
 from codecsleuth.text import valid_unicode
 
 _PROBABILITY_DIGITS: Final = 6
@@ -164,7 +164,8 @@ class Analysis:
         log10_lr: log10 likelihood ratio codec : bona fide.
         log10_lr_neural: log10 likelihood ratio (codec or vocoder) : bona fide; None for a model of
             two classes.
-        log10_lr_limit: neither is ever larger than this, or smaller than its opposite.
+        log10_lr_limit: how far from 0 either can go on the side of ``log10_lr``; the same on both
+            sides, unless a recalibration limits them apart.
         taxonomy: per axis (``vq``, ``aux``, ``dec``), conditional on "codec" whatever the verdict.
         familiarity: 0 to 1, how clearly the codec is one of those the model has learned; likewise
             conditional. None for a model that cannot tell.
@@ -195,6 +196,12 @@ class Analysis:
     findings: tuple[Finding, ...]
     raw: Logits = field(compare=False, repr=False)
     excerpt: Excerpt = WHOLE
+
+    @property
+    def decisive(self) -> Finding | None:
+        """The finding that lets no verdict be given, whatever the figures; None if none does."""
+        found = (one for one in self.findings if one.severity == Severity.decisive)
+        return next(found, None)
 
     @property
     def codec_probability(self) -> float:

@@ -66,15 +66,16 @@ def conclude(
     )
     passages = find_passages(raw, calibration)
     detection = detection_logits(logits)
+    codec = float(calibration.log_odds(detection))
     neural = calibration.neural_log_odds(detection)
     return Analysis(
         path=path,
         evidence=raw.evidence,
         verdict=_verdict(probabilities, raw.findings, passages, calibration),
         probabilities=_named(probabilities),
-        log10_lr=float(calibration.log_odds(detection)) / LN10,
+        log10_lr=codec / LN10,
         log10_lr_neural=None if neural is None else float(neural) / LN10,
-        log10_lr_limit=calibration.max_log_odds / LN10,
+        log10_lr_limit=calibration.limit(codec) / LN10,
         taxonomy=taxonomy,
         familiarity=familiar,
         candidates=candidates(logits, families, taxonomy),

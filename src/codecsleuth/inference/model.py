@@ -20,18 +20,12 @@ from numpy.typing import ArrayLike
 
 from codecsleuth.arrays import FloatArray, Samples
 from codecsleuth.audio.decode import Decoder, open_stream
-from codecsleuth.audio.recording import (
-    WHOLE,
-    Excerpt,
-    Facts,
-    Recording,
-    array_recording,
-    open_recording,
-)
+from codecsleuth.audio.facts import WHOLE, Excerpt, Facts
+from codecsleuth.audio.recording import Recording, array_recording, open_recording
 from codecsleuth.audio.source import open_source
 from codecsleuth.audio.windows import WINDOW_SAMPLES, Window, windows_between
 from codecsleuth.calibration import UNFITTED, Calibration, bin_from_axes, detection_logits
-from codecsleuth.errors import AudioError, WeightsError
+from codecsleuth.errors import AudioError, UsageError, WeightsError
 from codecsleuth.findings import Finding, finding
 from codecsleuth.inference.answer import Analysis, Logits
 from codecsleuth.inference.compute import (
@@ -43,6 +37,7 @@ from codecsleuth.inference.compute import (
 )
 from codecsleuth.inference.conclude import conclude
 from codecsleuth.inference.raw import RawAnswer, WindowLogits
+from codecsleuth.inference.recalibration import Recalibration
 from codecsleuth.inference.timeline import STEPS, TIMELINE, needs_refining
 from codecsleuth.taxonomy import AXES, CLASSES, CONTRIBUTIONS, DETECTION, FAMILY, OUTSIDE
 
@@ -81,6 +76,7 @@ class Model:
         families: codec families that the network tells apart, in the order of its logits.
         training: what the weights say of how they came about.
         findings: what limits every answer of this model.
+        recalibration: that a laboratory fitted, and that ``calibration`` has in it already.
     """
 
     network: torch.nn.Module
@@ -94,6 +90,7 @@ class Model:
     families: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    recalibration: Recalibration | None = None
 
     @classmethod
     def load(
@@ -103,6 +100,7 @@ class Model:
         *,
         precision: str = DEFAULT_PRECISION,
         offline: bool = False,
+        calibration: str | Path | None = None,
         announce: Callable[[str], None] = lambda _: None,
     ) -> Model:
         """Load a model by name, or from a weights file.
@@ -112,39 +110,61 @@ class Model:
             device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
             precision: ``float32``, ``bfloat16``, or ``auto`` for what the hardware does best.
             offline: do not download published weights that are not in the cache.
+            calibration: file of a recalibration that ``codecsleuth validate`` wrote.
             announce: gets one line on what will be downloaded.
 
         Raises:
-            UsageError: no such model or device, or the network cannot compute in this precision.
+            UsageError: no such model or device, the network cannot compute in this precision, or
+                the recalibration is not one for these weights.
             WeightsError: the weights are damaged, or cannot be downloaded.
         """
         from codecsleuth.weights import find_weights, read_weights
 
         device = pick_device(device)
+        recalibration = None if calibration is None else Recalibration.read(calibration)
         path = find_weights(name_or_path, offline=offline, announce=announce)
         weights = read_weights(path)
         try:
             network = _network(weights)
-            calibration = _calibration(weights, network)
+            own = _calibration(weights, network)
         except (RuntimeError, TypeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"{path}: the weights do not fit the network: {reason}") from error
         precision = pick_precision(network, precision, device)
         network.set_precision(precision)
         calibrated = weights.calibration != UNFITTED
-        return cls(
+        model = cls(
             network=network.to(device),  # type: ignore[attr-defined]
             name=weights.name,
             version=weights.version,
             sha256=weights.sha256,
             tasks=weights.tasks,
-            calibration=calibration,
+            calibration=own,
             device=device,
             precision=precision,
             families=tuple(weights.config.get("families", ())),
             training=weights.training,
             findings=() if calibrated else (finding("not_calibrated"),),
         )
+        return model if recalibration is None else model.with_calibration(recalibration)
+
+    def with_calibration(self, recalibration: Recalibration) -> Model:
+        """The same model, recalibrated; every answer names the recalibration.
+
+        Raises:
+            UsageError: it is for other weights, or the model is recalibrated already.
+        """
+        wanted = recalibration.model
+        if wanted["sha256"] != self.sha256:
+            raise UsageError(
+                f"the calibration is for other weights: {wanted['name']} {wanted['version']} "
+                f"({wanted['sha256'][:12]}...), not for {self.name} {self.version} "
+                f"({self.sha256[:12]}...); fit one for these by validate --calibration-out"
+            )
+        if self.recalibration is not None:
+            raise UsageError("the model is recalibrated already; load it anew")
+        calibration = recalibration.applied(self.calibration)
+        return replace(self, calibration=calibration, recalibration=recalibration)
 
     def analyze(self, audio: AudioInput, sample_rate: int | None = None) -> Analysis:
         """Analyse a file, or samples in memory.

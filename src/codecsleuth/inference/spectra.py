@@ -26,8 +26,8 @@ from codecsleuth.models.front_end import (
     FLOOR,
     FRAME_RATES,
     cyclic_spectrum,
-    running_median,
 )
+from codecsleuth.models.statistics import running_median
 from codecsleuth.taxonomy import families_by_frame_rate
 
 Span = tuple[float, float]

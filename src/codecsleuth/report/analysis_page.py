@@ -11,7 +11,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from codecsleuth import verdict
-from codecsleuth.audio.recording import Excerpt
+from codecsleuth.audio.facts import Excerpt
 from codecsleuth.calibration import UNKNOWN
 from codecsleuth.inference.answer import Analysis, Result
 from codecsleuth.inference.explain import BASE, LIMIT

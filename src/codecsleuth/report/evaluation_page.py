@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +12,7 @@ from codecsleuth.evaluation import metrics
 from codecsleuth.evaluation.answers import ClipAnswers
 from codecsleuth.evaluation.document import Report
 from codecsleuth.evaluation.results import Evaluation, TaskResult
+from codecsleuth.report.detection_plots import SHARES, det_frame, det_line, pav, tippett
 from codecsleuth.report.evaluation_tables import (
     FIGURE_WORDS,
     class_pairs,
@@ -32,9 +32,7 @@ _PART_WORDS: Final = {
     "per_kind": ("Kind", "EER against all bona fide clips."),
     "per_length": ("Length", "EER within the clips of that length."),
 }
-_DET_TICKS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
 _HISTOGRAM_BINS: Final = 40
-_SHARES: Final = tuple((tick / 5, f"{tick / 5:g}") for tick in range(6))
 
 
 def evaluation_page(report: Report) -> str:
@@ -81,6 +79,8 @@ def _plots(report: Report) -> Iterator[Plot]:
         detection, is_codec = both
         yield _det(report, is_codec)
         yield _histogram(detection.log_odds / LN10, is_codec)
+        yield tippett(detection.log_odds, is_codec)
+        yield pav(detection.log_odds, is_codec)
         probabilities = sigmoid(detection.log_odds)
         yield reliability("BIN", probabilities, is_codec, metrics.even_prior(is_codec))
     for axis, answers in report.pooled.axes.items():
@@ -93,19 +93,9 @@ def _plots(report: Report) -> Iterator[Plot]:
 
 
 def _det(report: Report, is_codec: BoolArray) -> Plot:
-    """Both error rates at every threshold, on normal deviates (Martin et al., 1997)."""
-    smallest = 0.5 / max(1, np.bincount(is_codec).max())
-    low = max((tick for tick in _DET_TICKS if tick <= smallest), default=_DET_TICKS[0])
-    ticks = [(tick, f"{tick:g}"[1:]) for tick in _DET_TICKS if tick >= low]
-    deviate = NormalDist().inv_cdf
-    alarms, misses = (
-        Axis(label, low, _DET_TICKS[-1], ticks, deviate)
-        for label in ("Bona fide called codec", "Codec missed")
-    )
+    """Both error rates at every threshold, of all runs together and of each."""
     several = len(report.runs) > 1
-    legend = [("main", "all"), ("thin", "each run")] if several else []
-    plot = Plot("Detection error trade-off", "Misses against false alarms", alarms, misses, legend)
-    plot.line([(low, low), (0.9, 0.9)], "guide")
+    plot = det_frame(is_codec, [("main", "all"), ("thin", "each run")] if several else [])
     if several:
         for name, answers in zip(report.names, report.answers, strict=True):
             _det_line(plot, answers, "thin", name)
@@ -119,9 +109,7 @@ def _det(report: Report, is_codec: BoolArray) -> Plot:
 def _det_line(plot: Plot, answers: ClipAnswers, look: str, hint: str) -> None:
     both = answers.codec_against_bona_fide()
     if both is not None:
-        misses, false_alarms = metrics.error_rates(both[0].ranking, both[1])
-        if np.isfinite(misses).all() and np.isfinite(false_alarms).all():
-            plot.line(zip(false_alarms.tolist(), misses.tolist(), strict=True), look, hint)
+        det_line(plot, both[0].ranking, both[1], look, hint)
 
 
 def _histogram(log10_lr: FloatArray, is_codec: BoolArray) -> Plot:
@@ -171,12 +159,12 @@ def reliability(task: str, stated: FloatArray, came_true: BoolArray, weights: Fl
         weights: ``(clips,)``.
     """
     event, over = ("Codec", "even prior odds") if task == "BIN" else ("Class right", "codec clips")
-    axis = Axis(f"Stated probability ({task}, {over})", 0.0, 1.0, _SHARES)
+    axis = Axis(f"Stated probability ({task}, {over})", 0.0, 1.0, SHARES)
     plot = Plot(
         f"Reliability of {task}",
         f"Stated probabilities of {task} against how often they came true",
         axis,
-        Axis(f"{event}: share", 0.0, 1.0, _SHARES),
+        Axis(f"{event}: share", 0.0, 1.0, SHARES),
     )
     plot.line([(0, 0), (1, 1)], "guide")
     bins = metrics.probability_bins(stated)

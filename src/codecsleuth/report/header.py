@@ -31,6 +31,8 @@ class Header:
     @classmethod
     def of(cls, model: Model, **settings: Any) -> Header:
         """Of a model, and further settings that the user chose."""
+        if model.recalibration is not None:
+            settings = {"calibration": model.recalibration.facts(), **settings}
         return cls(
             {
                 "name": model.name,

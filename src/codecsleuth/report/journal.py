@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from codecsleuth.audio.recording import Excerpt
+from codecsleuth.audio.facts import Excerpt
 from codecsleuth.errors import CodecsleuthError, UsageError
 from codecsleuth.inference.answer import Result, result_from_dict
 from codecsleuth.report.header import Header
@@ -30,6 +30,9 @@ FORMAT: Final = "codecsleuth/journal/1"
 _START: Final = f'{{"journal": "{FORMAT}"'.encode()
 #: Seconds after which what was written is made to last through a loss of power.
 _SYNC_S: Final = 1.0
+
+#: Kinds of errors that may have another cause than the bytes; those are tried again.
+_TRIED_AGAIN: Final = ("crashed", "timeout", "memory", "internal")
 
 #: Size of a file and what changes with its content; see `codecsleuth.audio.source.stamp`.
 Stamp = tuple[int | None, int | str] | None
@@ -271,7 +274,9 @@ def _key_of(line: Mapping[str, Any]) -> int | None:
     entry = line["entry"]
     if line["bytes"] is None and line["changed"] is None:
         return None
-    if entry["status"] == "error" and "sha256" not in entry["evidence"]:
+    if entry["status"] == "error" and (
+        "sha256" not in entry["evidence"] or entry["error"]["kind"] in _TRIED_AGAIN
+    ):
         return None
     return _key(line["path"], Excerpt.from_dict(line["excerpt"]), (line["bytes"], line["changed"]))
 

@@ -65,8 +65,15 @@ _COLUMNS: Final = (
 _GAP: Final = 2
 
 SORTS: Final[Mapping[str, Callable[[Result], float]]] = {
-    "evidence": lambda result: -result.log10_lr if isinstance(result, Analysis) else float("inf"),
+    "evidence": lambda result: -_stated(result),
 }
+
+
+def _stated(result: Result) -> float:
+    """The evidence that an answer states; none where there is no answer, or nothing to go by."""
+    if isinstance(result, FileError) or result.decisive:
+        return float("-inf")
+    return result.log10_lr
 
 
 class TableWriter:
@@ -144,6 +151,9 @@ class TableWriter:
             yield from (Text("-") for _ in _COLUMNS[1:])
             return
         yield Text(row.short, row.style)
+        if result.decisive:
+            yield from (Text("-") for _ in _COLUMNS[1:])
+            return
         yield Text(f"{result.log10_lr:+.2f}")
         yield Text(probability(result.codec_probability))
         for axis in AXIS_TITLES:
@@ -214,9 +224,9 @@ def _account(result: Analysis, width: int) -> Group:
         Text(f"sha256 {facts.sha256}", "dim"),
         Text(),
         _evidence(result),
-        Text(),
-        _axes(result),
     ]
+    if not result.decisive:
+        parts += [Text(), _axes(result)]
     if result.findings:
         parts += [Text(), Text("Findings", "bold")]
         parts += [
@@ -230,11 +240,17 @@ def _evidence(result: Analysis) -> Table:
     row = verdict.by_name(result.verdict)
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_row("Verdict", Text(row.words, row.style))
+    if result.decisive:
+        table.add_row("Likelihood ratio", "not stated: see the findings")
+        return table
     table.add_row(
         "Codec probability", f"{probability(result.codec_probability)} (at even prior odds)"
     )
     odds = f"{ratio(result.log10_lr)}, {support(result.log10_lr)}"
     table.add_row("Likelihood ratio", odds)
+    if (neural := result.log10_lr_neural) is not None:
+        words = f"{ratio(neural)}, {support(neural, 'neural synthesis')}"
+        table.add_row("Codec or vocoder", words)
     if len(result.windows) > 1:
         table.add_row("Windows", _spread(result.windows))
     if len(result.passages) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from codecsleuth.audio.recording import WHOLE, Excerpt
+from codecsleuth.audio.facts import WHOLE, Excerpt
 
 AXIS_TITLES: Final = MappingProxyType(
     {

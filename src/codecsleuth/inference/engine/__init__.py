@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from codecsleuth.audio.decode import Decoder, open_stream
-from codecsleuth.audio.recording import WHOLE, Excerpt
+from codecsleuth.audio.facts import WHOLE, Excerpt
 from codecsleuth.errors import AudioError
 from codecsleuth.inference.answer import FileError, Record, Result
 from codecsleuth.inference.model import Mapper, Model

@@ -1,0 +1,113 @@
+"""A laboratory's recalibration: kept in a file, applied to answers, named by them, of one model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import codecsleuth
+from codecsleuth.arrays import LN10
+from codecsleuth.inference.model import Model
+from codecsleuth.inference.recalibration import Affine, Recalibration
+from conftest import ROOT
+
+
+def recalibration(model: Model, **changes) -> Recalibration:
+    facts = {name: getattr(model, name) for name in ("name", "version", "sha256")}
+    made = Recalibration(
+        model=facts,
+        parts={"bin": Affine(0.5, 0.25)},
+        log10_lr_limits=(-0.9, 1.1),
+        clips={"bona_fide": 60, "codec": 50},
+        sources={"bona_fide": 12, "codec": 10},
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def file(model: Model, tmp_path: Path) -> Path:
+    path = tmp_path / "laboratory.json"
+    recalibration(model).write(path)
+    return path
+
+
+def test_answers_are_recalibrated_limited_and_name_the_file(analyze, clip, file, model):
+    before = analyze(clip("a.wav"), "--json").document
+    after = analyze(clip("a.wav"), "--json", "--calibration", file).document
+    read = Recalibration.read(file)
+    named = {"sha256": read.sha256, "clips": 110, "sources": 22}
+    assert after["settings"] == {**before["settings"], "calibration": named}
+    old, new = before["results"][0], after["results"][0]
+    expected = 0.5 * old["log10_lr"] + 0.25 / LN10
+    assert new["log10_lr"] == pytest.approx(np.clip(expected, -0.9, 1.1), abs=1e-3)
+    assert new["log10_lr_limit"] == (1.1 if new["log10_lr"] >= 0 else 0.9)
+    assert sum(new["explanation"]["blocks"].values()) == pytest.approx(new["log10_lr"], abs=1e-2)
+    schema = json.loads((ROOT / "docs/schema/analysis.schema.json").read_text("utf-8"))
+    jsonschema.validate(named, schema["properties"]["settings"]["properties"]["calibration"])
+
+
+def test_the_library_applies_it_as_well(file, weights_path, clip, analyze):
+    model = codecsleuth.load_model(weights_path, calibration=file)
+    answer = model.analyze(clip("a.wav"))
+    stated = analyze(clip("a.wav"), "--json", "--calibration", file).result
+    assert answer.to_dict() == stated | {"path": answer.path}
+    assert model.recalibration == Recalibration.read(file)
+    with pytest.raises(codecsleuth.UsageError, match="already"):
+        model.with_calibration(model.recalibration)
+
+
+def test_a_limit_that_the_laboratory_cannot_support_takes_the_verdict_away(model):
+    odds = np.array([[0.0, 9.0], [9.0, 0.0]])
+    strong = recalibration(model, parts={"bin": Affine(1.0, 0.0)})
+    weak = replace(strong, log10_lr_limits=(-0.1, 0.1))
+    for one, verdicts in ((strong, {"codec", "bona_fide"}), (weak, {"inconclusive"})):
+        calibration = one.applied(model.calibration)
+        columns = calibration.probabilities(odds)
+        rows = [{name: float(p[row]) for name, p in columns.items()} for row in (0, 1)]
+        assert {calibration.verdict(row) for row in rows} == verdicts
+
+
+def test_the_time_line_does_not_go_blind_by_the_limits(model):
+    odds = np.array([[0.0, 3.0], [3.0, 0.0]])
+    limited = recalibration(model, parts={"bin": Affine()}, log10_lr_limits=(-0.1, 0.1))
+    kept = limited.applied(model.calibration).trace_log_odds(odds)
+    assert kept == pytest.approx(model.calibration.trace_log_odds(odds))
+
+
+def test_a_calibration_of_other_weights_is_refused_in_one_line(analyze, clip, file, model):
+    other = replace(model, sha256="0" * 64)
+    recalibration(other).write(file)
+    outcome = analyze(clip("a.wav"), "--calibration", file)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.count("\n") == 1
+    assert "other weights" in outcome.err and "000000000000" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: text.replace("calibration/1", "calibration/9"),
+        lambda text: text.replace('"bin"', '"bins"'),
+        lambda text: text.replace("0.5", "-0.5"),
+        lambda text: text.replace("-0.9", "0.9"),
+        lambda text: text.replace('"clips"', '"clops"'),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(analyze, clip, file, damage):
+    file.write_text(damage(file.read_text()))
+    outcome = analyze(clip("a.wav"), "--calibration", file)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert str(file) in outcome.err
+
+
+def test_no_output_replaces_the_calibration(analyze, clip, file):
+    before = file.read_bytes()
+    outcome = analyze(clip("a.wav"), "--calibration", file, "--json", "-o", file, "--force")
+    assert outcome.status == 2 and file.read_bytes() == before
