@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import codecsleuth
+from codecsleuth import cli
 from codecsleuth.arrays import LN10
 from codecsleuth.inference.model import Model
 from codecsleuth.inference.recalibration import Affine, Recalibration
@@ -111,3 +112,31 @@ def test_no_output_replaces_the_calibration(analyze, clip, file):
     before = file.read_bytes()
     outcome = analyze(clip("a.wav"), "--calibration", file, "--json", "-o", file, "--force")
     assert outcome.status == 2 and file.read_bytes() == before
+
+
+def test_evaluate_measures_the_recalibrated_model_and_says_so(
+    clip, weights_path, file, tmp_path, capsys
+):
+    rows = ["file,split,label,vq,aux,dec,source"]
+    for number in range(8):
+        label = ("spoof", "bonafide")[number % 2]
+        clip(f"data/{number}.wav", 1.5, seed=number)
+        rows.append(f"{number}.wav,dev,{label},,,,page {number // 2}")
+    (tmp_path / "data" / "items.csv").write_text("\n".join(rows) + "\n")
+    page, scores = tmp_path / "page.html", tmp_path / "scores.csv"
+    words = ["evaluate", "--data", tmp_path / "data", "--model", weights_path, "--bootstrap", 20]
+    words += ["--calibration", file, "--json", "--report", page, "--scores", scores]
+    capsys.readouterr()
+    assert cli.run([*map(str, words)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    sha256 = Recalibration.read(file).sha256
+    assert document["settings"]["calibration"] == {"sha256": sha256, "clips": 110, "sources": 22}
+    schema = json.loads((ROOT / "docs/schema/evaluation.schema.json").read_text("utf-8"))
+    jsonschema.validate(document, schema)
+    text = page.read_text("utf-8")
+    assert "Tippett plot" in text and "PAV plot" in text
+    assert cli.run(["evaluate", "--from-scores", str(scores), "--json", "--bootstrap", "20"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["tasks"], again["settings"]) == (document["tasks"], document["settings"])
+    refused = ["evaluate", "--from-scores", str(scores), "--calibration", str(file)]
+    assert cli.run(refused) == 2

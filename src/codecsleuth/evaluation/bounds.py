@@ -46,7 +46,7 @@ def empirical_bounds(
     below = thresholds[costly & (thresholds <= 0)] + STEP
     above = thresholds[costly & (thresholds >= 0)] - STEP
     lower, upper = below.max(initial=thresholds[0]), above.min(initial=thresholds[-1])
-    return min(float(lower), 0.0), max(float(upper), 0.0)
+    return min(round(float(lower), 2), 0.0), max(round(float(upper), 2), 0.0)
 
 
 def _costs(

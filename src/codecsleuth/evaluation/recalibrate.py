@@ -27,7 +27,10 @@ from codecsleuth.inference.recalibration import Affine, Recalibration
 #: Standard deviation, in each of the two numbers, of what recalibrations are expected to be: the
 #: regularisation weighs like this much knowledge beside one source's.
 _EXPECTED_CHANGE: Final = 3.0
+#: Scale and bias that change nothing.
+_OWN: Final = np.array([1.0, 0.0])
 _STEPS: Final = 50
+_ACCURACY: Final = 1e-12
 #: Scores that do not tell the labels apart get next to no weight; a factor of 0 would be no order.
 _LEAST_SCALE: Final = 1e-3
 MOST_FOLDS: Final = 10
@@ -44,17 +47,26 @@ def fit_affine(log_odds: FloatArray, is_positive: BoolArray, sources: IntArray) 
     by_source = source_weights(sources, is_positive)
     weights = even_prior(is_positive, by_source)
     penalty = 1.0 / (_EXPECTED_CHANGE**2 * _rarer(is_positive, by_source))
-    columns = np.stack([log_odds, np.ones_like(log_odds)], axis=1)
-    target = is_positive.astype(np.float64)
-    own, fitted = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+    signs = np.where(is_positive, 1.0, -1.0)
+    columns = np.stack([log_odds, np.ones_like(log_odds)], axis=1) * signs[:, None]
+    fitted = _OWN
     for _ in range(_STEPS):
-        stated = sigmoid(columns @ fitted)
-        gradient = columns.T @ (weights * (stated - target)) + penalty * (fitted - own)
-        curvature = columns.T @ (columns * (weights * stated * (1 - stated))[:, None])
+        wrong = sigmoid(-columns @ fitted)
+        gradient = penalty * (fitted - _OWN) - columns.T @ (weights * wrong)
+        curvature = columns.T @ (columns * (weights * wrong * (1 - wrong))[:, None])
         step = np.linalg.solve(curvature + penalty * np.eye(2), gradient)
-        # Far from the solution the curvature is nearly nothing, and a whole step too far.
-        fitted = fitted - step * min(1.0, 2.0 / max(1e-12, float(np.abs(step).max())))
+        cost = _cost(fitted, columns, weights, penalty)
+        # Far from the solution the curvature is nearly nothing, and a whole step much too far.
+        while step.any() and _cost(fitted - step, columns, weights, penalty) > cost:
+            step = np.where(np.abs(step) > _ACCURACY, 0.5 * step, 0.0)
+        fitted = fitted - step
     return Affine(max(float(fitted[0]), _LEAST_SCALE), float(fitted[1]))
+
+
+def _cost(fitted: FloatArray, columns: FloatArray, weights: FloatArray, penalty: float) -> float:
+    """Cross-entropy, and what a change of the model's own calibration costs."""
+    entropy = weights @ np.logaddexp(0.0, -columns @ fitted)
+    return float(entropy + 0.5 * penalty * np.square(fitted - _OWN).sum())
 
 
 def _rarer(is_positive: BoolArray, weights: FloatArray) -> float:

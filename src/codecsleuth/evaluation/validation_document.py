@@ -12,7 +12,7 @@ from codecsleuth.arrays import LN10, FloatArray, sigmoid
 from codecsleuth.evaluation import metrics
 from codecsleuth.evaluation.isotonic import isotonic_log_odds
 from codecsleuth.evaluation.trials import Trials
-from codecsleuth.evaluation.validation import Performance, Validation
+from codecsleuth.evaluation.validation import ErrorRate, Performance, Validation
 from codecsleuth.version import __version__
 
 SCHEMA: Final = "codecsleuth/validation/1"
@@ -65,14 +65,18 @@ def _recalibrated(validation: Validation) -> dict[str, Any] | None:
 
 def _performance(performance: Performance) -> dict[str, Any]:
     return {
-        "false_alarms": asdict(performance.false_alarms),
-        "misses": asdict(performance.misses),
-        "inconclusive": {n: asdict(rate) for n, rate in performance.inconclusive.items()},
+        "false_alarms": _rate(performance.false_alarms),
+        "misses": _rate(performance.misses),
+        "inconclusive": {n: _rate(rate) for n, rate in performance.inconclusive.items()},
         "outcomes": dict(performance.outcomes),
         "comparisons": {
             name: _comparison(trials, performance) for name, trials in performance.trials.items()
         },
     }
+
+
+def _rate(rate: ErrorRate) -> dict[str, Any]:
+    return asdict(rate) | {"interval": list(rate.interval)}
 
 
 def _comparison(trials: Trials, performance: Performance) -> dict[str, Any]:
@@ -81,7 +85,7 @@ def _comparison(trials: Trials, performance: Performance) -> dict[str, Any]:
     sides = {"positive": trials.count(True), "negative": trials.count(False)}
     return {
         **{key: figure.value for key, figure in figures.items()},
-        "intervals": {key: one.interval for key, one in figures.items() if one.interval},
+        "intervals": {key: list(one.interval) for key, one in figures.items() if one.interval},
         "by_source": performance.by_source[name],
         **{side: {"clips": count, "sources": of} for side, (count, of) in sides.items()},
         "log10_lr_range": [float(trials.log10_lr.min()), float(trials.log10_lr.max())],

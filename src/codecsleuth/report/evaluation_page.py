@@ -82,7 +82,7 @@ def _plots(report: Report) -> Iterator[Plot]:
         yield tippett(detection.log_odds, is_codec)
         yield pav(detection.log_odds, is_codec)
         probabilities = sigmoid(detection.log_odds)
-        yield reliability("BIN", probabilities, is_codec, metrics.even_prior(is_codec))
+        yield reliability("BIN", probabilities, is_codec, metrics.even_prior(is_codec), "Codec")
     for axis, answers in report.pooled.axes.items():
         true = report.pooled.labels(axis)
         codec = true > 0
@@ -149,7 +149,9 @@ def _histogram(log10_lr: FloatArray, is_codec: BoolArray) -> Plot:
     return plot
 
 
-def reliability(task: str, stated: FloatArray, came_true: BoolArray, weights: FloatArray) -> Plot:
+def reliability(
+    task: str, stated: FloatArray, came_true: BoolArray, weights: FloatArray, event: str = ""
+) -> Plot:
     """Stated probabilities against how often they came true, in the bins of the calibration error.
 
     Args:
@@ -157,8 +159,10 @@ def reliability(task: str, stated: FloatArray, came_true: BoolArray, weights: Fl
         stated: ``(clips,)`` probabilities of an event.
         came_true: ``(clips,)``.
         weights: ``(clips,)``.
+        event: of detection, what the probabilities are of; of others, that the class is right.
     """
-    event, over = ("Codec", "even prior odds") if task == "BIN" else ("Class right", "codec clips")
+    over = "even prior odds" if event else "codec clips"
+    event = event or "Class right"
     axis = Axis(f"Stated probability ({task}, {over})", 0.0, 1.0, SHARES)
     plot = Plot(
         f"Reliability of {task}",

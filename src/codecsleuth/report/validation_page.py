@@ -77,8 +77,9 @@ def _plots(trials: Trials) -> Iterator[Plot]:
     )
     yield pav(trials.log_odds, trials.is_positive)
     weights = metrics.even_prior(trials.is_positive)
-    yield reliability("BIN", sigmoid(trials.log_odds), trials.is_positive, weights)
     sides = positive.capitalize(), negative.capitalize()
+    stated = sigmoid(trials.log_odds)
+    yield reliability(positive, stated, trials.is_positive, weights, sides[0])
     plot = det_frame(trials.is_positive, sides=sides)
     det_line(plot, trials.ranking, trials.is_positive)
     yield plot
