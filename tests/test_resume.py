@@ -131,16 +131,16 @@ def interrupted(weights_path, folder, monkeypatch):
 @pytest.fixture
 def answered(monkeypatch):
     """Paths that a model is asked about."""
-    from codecsleuth.inference.model import Model
+    from codecsleuth.inference.engine import local
 
     asked: list[str] = []
-    analyze_file = Model.analyze_file
+    score_one = local.score_one
 
-    def noted(self, path, *rest):
-        asked.append(path)
-        return analyze_file(self, path, *rest)
+    def noted(model, given, *rest):
+        asked.append(given.path)
+        return score_one(model, given, *rest)
 
-    monkeypatch.setattr(Model, "analyze_file", noted)
+    monkeypatch.setattr(local, "score_one", noted)
     return asked
 
 
