@@ -110,7 +110,7 @@ def render(job: Job) -> np.ndarray:
     return np.asarray(found)
 
 
-def figures_of(odds: FloatArray, given: np.ndarray, items: list[Item]) -> dict[str, float]:
+def figures_of(odds: FloatArray, given: np.ndarray, items: list[Item]) -> dict[str, Any]:
     """EER codec against bona fide, and the shares of each label that get each verdict."""
     codec, bona_fide, vocoder = (
         np.array([item.label == label for item in items]) for label in (SPOOF, BONA_FIDE, VOCODER)
@@ -124,7 +124,8 @@ def figures_of(odds: FloatArray, given: np.ndarray, items: list[Item]) -> dict[s
         "vocoder_called_codec": float((given[vocoder] == "codec").mean()),
         "vocoder_called_bona_fide": float((given[vocoder] == "bona_fide").mean()),
         "inconclusive": float((given[compared] == "inconclusive").mean()),
-        "clips": float(len(items)),
+        "clips": int(compared.sum()),
+        "sources": len({item.source for item, taken in zip(items, compared, strict=True) if taken}),
     }
 
 

@@ -10,7 +10,8 @@ brings them to 16 kHz mono and writes OUT/items.csv and 16-bit FLAC files beside
 an interrupted run goes on, and a clip that cannot be cut is reported and left out.
 
 Clips marked `made` in the table were made by running a codec on other clips; they cannot be cut and
-are left out. So are those marked `silent`, in which nothing is heard. Needs git and the package's own dependencies; about 1 GB for OUT.
+are left out. So are those marked `silent`, in which nothing is heard. Needs git and the package's
+own dependencies; about 1 GB for OUT.
 """
 
 from __future__ import annotations

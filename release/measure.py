@@ -5,7 +5,8 @@
 OUT is a folder that `release/train.py` has filled. Each fold's network, calibrated by the other
 folds, scores all clips of its held-out sources, and the released network those of split dev; from
 the features that training has rendered, which gives the logits that ``analyze`` gives. Writes
-OUT/scores/*.csv.xz, and from these OUT/held-out.json, OUT/dev.json and OUT/open-set.json. The
+OUT/scores/*.csv.xz, and from these OUT/held-out.json, OUT/dev.json,
+OUT/groups.json and OUT/open-set.json. The
 commands that make the tables again from the kept scores are
 
     codecsleuth evaluate --json --from-scores release/scores/fold-1.csv.xz --from-scores ...
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import CROSSED, FOLDS, WEIGHTS, arguments, features, fold, network_of
+from groups import group_figures
 
 from codecsleuth import Model
 from codecsleuth.calibration import familiarity
@@ -56,6 +58,8 @@ def main() -> None:
     score_file(options, options.out / "final" / WEIGHTS, chosen).write(dev)
     evaluate(held_out, options.out / "held-out.json")
     evaluate([dev], options.out / "dev.json")
+    of_groups = json.dumps(group_figures(held_out), indent=1)
+    (options.out / "groups.json").write_text(of_groups, encoding="utf-8")
     figures = json.dumps(open_set(options, table), indent=1)
     (options.out / "open-set.json").write_text(figures, encoding="utf-8")
     print(figures)
