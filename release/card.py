@@ -50,6 +50,7 @@ CONDITIONS = {
     "vocoder_called_codec": "vocoder called codec",
     "vocoder_called_bona_fide": "vocoder called none",
 }
+COUNTED = {2: "two", 3: "three", 4: "four", 5: "five"}
 #: Clips that a codec needs for a line of its own.
 ENOUGH = 20
 
@@ -73,6 +74,7 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
     """All tables, as Markdown by the names that the template has for them."""
     held_out = found["held_out"]
     return {
+        "measured": COUNTED[len(held_out["folds"]["runs"])],
         "folds": folds(held_out["folds"]),
         "intervals": interval_table(held_out, (*MAIN, *CALIBRATED)),
         "dev_intervals": interval_table(found["dev"], (*MAIN[:4], *CALIBRATED)),

@@ -2,13 +2,14 @@
 
     python release/compare.py DATA OUT EARLIER.safetensors
 
-OUT is a folder that `release/measure.py` has filled. The clips are those of sources that the earlier
-weights were not trained on; each is scored by the fold's network that was not trained on its source.
+OUT is a folder that `release/measure.py` has filled. The clips are of sources that neither the earlier
+weights nor the network of their fold were trained on.
 Writes OUT/compare.json and prints it: EER of codec against bona fide, and verdicts by label.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from measure import outputs, verdicts
 
 from codecsleuth import Model
 from codecsleuth.arrays import FloatArray
+from codecsleuth.data.folds import fold_sources
 from codecsleuth.data.items import Item, read_items
 from codecsleuth.evaluation.labels import LABELS
 from codecsleuth.evaluation.metrics import equal_error_rate
@@ -32,25 +34,28 @@ def main() -> None:
     options = parser.parse_args()
     table, weights = read_items(options.data), read_weights(options.earlier)
     seen = set(weights.training["sources"])
-    rows = np.array([n for n, item in enumerate(table) if item.source not in seen])
+    held_out = {s for n in options.folds for s in fold_sources(table.items, f"{n}/{FOLDS}")}
+    rows = np.array(
+        [n for n, item in enumerate(table) if item.source not in seen and item.source in held_out]
+    )
     logits = outputs(options, weights, table, rows)["BIN"]
     model = Model.load(options.earlier)
     odds = model.calibration.unlimited_log_odds(logits)
     items = [table.items[row] for row in rows]
     earlier = figures_of(items, odds, np.array(verdicts(model, logits)))
-    found = {"earlier": earlier, "folds": of_folds(options.out, {item.file for item in items})}
+    found = {"earlier": earlier, "folds": of_folds(options, {item.file for item in items})}
     text = json.dumps(found, indent=1)
     (options.out / "compare.json").write_text(text, encoding="utf-8")
     print(text)
 
 
-def of_folds(out: Path, chosen: set[str]) -> dict[str, Any]:
+def of_folds(options: argparse.Namespace, chosen: set[str]) -> dict[str, Any]:
     """Of the same clips, by the kept scores of the folds."""
     items: list[Item] = []
     odds: list[float] = []
     given: list[str] = []
-    for number in range(1, FOLDS + 1):
-        file = read_score_file(out / "scores" / f"fold-{number}.csv.xz")
+    for number in options.folds:
+        file = read_score_file(options.out / "scores" / f"fold-{number}.csv.xz")
         logits = file.scores.logits["BIN"]
         all_odds = file.provenance.calibration.unlimited_log_odds(logits)
         for place, item in enumerate(file.scores.items):

@@ -45,8 +45,8 @@ def main() -> None:
     options = parser.parse_args()
     table = read_items(options.data)
     chosen = {
-        number: choose(table.items, number, options.clips // FOLDS)
-        for number in range(1, FOLDS + 1)
+        number: choose(table.items, number, options.clips // len(options.folds))
+        for number in options.folds
     }
     items = [item for of_fold in chosen.values() for item in of_fold]
     models = {n: Model.load(fold(options, n) / CROSSED) for n in chosen}

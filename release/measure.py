@@ -49,7 +49,7 @@ def main() -> None:
     folder = options.out / "scores"
     folder.mkdir(exist_ok=True)
     held_out = []
-    for number in range(1, FOLDS + 1):
+    for number in options.folds:
         held_out.append(folder / f"fold-{number}.csv.xz")
         chosen = select(table, fold=f"{number}/{FOLDS}")
         score_file(options, fold(options, number) / CROSSED, chosen).write(held_out[-1])
@@ -129,7 +129,7 @@ def open_set(options: argparse.Namespace, table: ItemTable) -> dict[str, Any]:
             **{f"top {n}": float(right[:, :n].any(axis=1).mean()) for n in (1, 3, 5)},
         }
     }
-    for number in range(1, FOLDS + 1):
+    for number in options.folds:
         weights = read_weights(fold(options, number) / WEIGHTS)
         left_out = np.isin(sources, fold_sources(table.items, f"{number}/{FOLDS}"))
         known = np.isin(families, weights.config["families"]) & codec

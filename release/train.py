@@ -33,7 +33,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--parallel", type=int, default=2, help="folds trained at a time")
     options = parser.parse_args()
-    numbers = range(1, FOLDS + 1)
+    numbers = options.folds
     # Renders the views once, before the folds take them.
     settings = [word for name, value in SETTINGS.items() for word in (name, str(value))]
     train(options, options.out / "render", *settings, "--steps", "1")
