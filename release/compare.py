@@ -2,8 +2,8 @@
 
     python release/compare.py DATA OUT EARLIER.safetensors
 
-OUT is a folder that `release/measure.py` has filled. The clips are of sources that neither the earlier
-weights nor the network of their fold were trained on.
+OUT is a folder that `release/measure.py` has filled. The clips are of sources that neither the
+earlier weights nor the network of their fold were trained on.
 Writes OUT/compare.json and prints it: EER of codec against bona fide, and verdicts by label.
 """
 
