@@ -83,6 +83,7 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
         "products": shares(found["groups"]["products"]),
         "strong": strong(found["groups"]["strong"]),
         "conditions": conditions(found["conditions"]),
+        "condition_clips": str(found["conditions"]["as-is"]["clips"]),
         "per_codec": per_codec(held_out["per_codec"]),
         "candidates": candidates(found["open_set"]["dev"]),
         "open_set": open_set(found["open_set"]),

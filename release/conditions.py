@@ -65,7 +65,8 @@ def main() -> None:
             given[own] = verdicts(models[number], logits)
         figures[name] = figures_of(odds, given, items)
         print(f"{name:20}" + "  ".join(f"{k} {v:.3f}" for k, v in figures[name].items()))
-    (options.out / "conditions.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        text = json.dumps(figures, indent=1)
+        (options.out / "conditions.json").write_text(text, encoding="utf-8")
 
 
 def choose(items: tuple[Item, ...], number: int, count: int) -> list[Item]:

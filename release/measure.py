@@ -41,6 +41,8 @@ from codecsleuth.weights import WeightsFile, read_weights
 #: Training clips of a family whose dev clips count for the candidates.
 ENOUGH = 20
 AT_ONCE = 512
+#: Of the logits in the kept files.
+DIGITS = 3
 
 
 def main() -> None:
@@ -76,10 +78,9 @@ def score_file(options: argparse.Namespace, weights: Path, chosen: Selection) ->
     """Scores of a model on clips as they are."""
     model = Model.load(weights)
     logits = outputs(options, read_weights(weights), chosen.table, rows_of(chosen))
+    given = verdicts(model, logits["BIN"])
     note = "scored from rendered features: what a finding decides is left out"
-    scores = ScoreTable(
-        chosen.items, {task: logits[task] for task in TASKS}, verdicts(model, logits["BIN"])
-    )
+    scores = ScoreTable(chosen.items, {task: logits[task].round(DIGITS) for task in TASKS}, given)
     return ScoreFile(scores, Provenance.of(model, chosen, (), (note,)))
 
 
