@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from codecsleuth import verdict
-from codecsleuth.audio.recording import Excerpt
+from codecsleuth.audio.facts import Excerpt
 from codecsleuth.audio.source import STDIN
 from codecsleuth.errors import AudioError, DataError, UsageError
 from codecsleuth.inference.answer import Result
