@@ -3,7 +3,8 @@
     python release/publish.py OUT
 
 OUT is a folder that `release/train.py`, `release/measure.py` and `release/conditions.py` have
-filled. Writes weights/compact.safetensors and release/scores/*.csv.xz.
+filled. Writes weights/compact.safetensors with its hash beside it (the README
+quotes it, and a test compares), and release/scores/*.csv.xz.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from common import WEIGHTS
 
 from codecsleuth.verdict import BONA_FIDE, INCONCLUSIVE, VERDICTS
 from codecsleuth.weights import read_weights, write_weights
+from codecsleuth.weights.cache import record_hash
 
 ROOT = Path(__file__).parents[1]
 QUOTED = ("false_alarms", "misses", "inconclusive", "clips")
@@ -31,6 +33,7 @@ def main() -> None:
     weights = read_weights(out / "final" / WEIGHTS)
     training = {**weights.training, "performance": performance(out)}
     write_weights(ROOT / "weights" / WEIGHTS, replace(weights, training=training))
+    record_hash(ROOT / "weights" / WEIGHTS)
     kept = ROOT / "release" / "scores"
     kept.mkdir(exist_ok=True)
     for path in sorted((out / "scores").glob("*.csv.xz")):

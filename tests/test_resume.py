@@ -256,6 +256,32 @@ def test_sigterm_ends_within_two_seconds_and_says_how_to_go_on(weights_path, cli
     assert lines(journal) >= 2 and not target.exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="no such signals here")
+def test_work_that_cannot_be_stopped_holds_nothing_up():
+    program = (
+        "import sys, time, threading\n"
+        "from codecsleuth import cli\n"
+        "from codecsleuth.cli import status\n"
+        "stuck = threading.Thread(target=time.sleep, args=(60,))\n"
+        "with status.interruptible(lambda: 'interrupted'):\n"
+        "    stuck.start()\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        stuck.join()\n"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < 2
+    assert (process.returncode, err) == (130, b"codecsleuth: interrupted\n")
+
+
 def test_a_full_disk_is_one_line_that_says_how_to_go_on(analyze, folder, tmp_path, monkeypatch):
     write = os.write
 

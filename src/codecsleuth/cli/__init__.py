@@ -63,7 +63,12 @@ for _name in COMMANDS:
 
 def main() -> None:
     """Run the command line and leave with its exit status; errors are one line each."""
-    sys.exit(run(sys.argv[1:]))
+    ended = run(sys.argv[1:])
+    if ended == status.INTERRUPTED:
+        # Taking down the interpreter with all that is loaded can take longer than there is time.
+        _flush()
+        os._exit(ended)
+    sys.exit(ended)
 
 
 def run(arguments: list[str]) -> int:
@@ -92,6 +97,12 @@ def run(arguments: list[str]) -> int:
     if result == status.INTERRUPTED:
         return complain("interrupted", status.INTERRUPTED)
     return result if isinstance(result, int) else status.OK
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
 
 
 def _forget_stdout() -> None:

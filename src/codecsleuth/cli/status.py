@@ -21,7 +21,7 @@ USAGE: Final = 2
 VERDICT: Final = 3
 INTERRUPTED: Final = 130
 #: Seconds that work in progress has to end in after an interruption.
-_GRACE_S: Final = 1.5
+_GRACE_S: Final = 1.0
 
 
 class InterruptionError(Exception):

@@ -73,9 +73,14 @@ def keep(name: str, weights: WeightsFile) -> Path:
     """Put weights into the cache, with their hash beside them in the form of ``sha256sum``."""
     path = cache_path(name)
     write_weights(path, weights)
+    record_hash(path)
+    return path
+
+
+def record_hash(path: Path) -> None:
+    """Write a file's hash beside it, in the form of ``sha256sum``."""
     line = f"{sha256_of(path)}  {path.name}\n"
     write_atomically(path.with_suffix(".sha256"), line.encode())
-    return path
 
 
 def check(path: Path) -> str | None:
