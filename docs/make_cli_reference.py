@@ -41,8 +41,16 @@ def section(name: str, command: Callable[..., object]) -> str:
     hints = get_type_hints(command, include_extras=True)
     parameters = inspect.signature(command).parameters
     rows = "\n".join(row(key, hints[key], parameters[key].default) for key in parameters)
-    about = "\n\n".join(" ".join(part.split()) for part in inspect.getdoc(command).split("\n\n"))
+    about = "\n\n".join(paragraph(part) for part in inspect.getdoc(command).split("\n\n"))
     return f"## codecsleuth {name}\n\n{about}\n\n| | meaning | default |\n|---|---|---|\n{rows}\n"
+
+
+def paragraph(text: str) -> str:
+    """A paragraph of help; the lines of one that begins with a backspace are kept: examples."""
+    if not text.startswith("\b"):
+        return " ".join(text.split())
+    title, *lines = text.splitlines()[1:]
+    return "\n".join([title, "", *(f"    {line.strip()}" for line in lines)])
 
 
 def row(key: str, hint: Any, default: Any) -> str:
@@ -63,6 +71,7 @@ def taken(kind: Any, info: Any) -> list[str]:
     if info.metavar or kind is bool:
         return [info.metavar] if info.metavar else []
     inner = next((one for one in get_args(kind) if one is not type(None)), kind)
+    inner = next(iter(get_args(inner)), inner)
     if isinstance(inner, type) and issubclass(inner, Enum):
         return ["|".join(member.value for member in inner)]
     return ["N" if inner is int else "TEXT"]

@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from codecsleuth.data.items import ItemTable
 from codecsleuth.models.compact import CompactNet
+from codecsleuth.training.compact.config import TrainingConfig
+from codecsleuth.training.compact.views import ViewMaker
 from codecsleuth.weights import WeightsFile
 
 FOLDS = 5
@@ -40,6 +45,14 @@ def run(options: argparse.Namespace, command: str, *words: str, threads: int = 0
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": str(count)},
     )
+
+
+def features(options: argparse.Namespace, table: ItemTable, view: int) -> np.ndarray:
+    """A rendered view of the data, ``(clips, features)``, mapped from disk."""
+    config = TrainingConfig()
+    folder = options.out / "views"
+    maker = ViewMaker(config.augmentation, config.seed, folder, table.audio_sha256)
+    return maker.load(view)
 
 
 def network_of(weights: WeightsFile) -> CompactNet:

@@ -1,94 +1,130 @@
 """Error rates on held-out sources, under conditions that recordings are made in.
 
-    python release/conditions.py DATA OUT
+    python release/conditions.py DATA OUT [--clips N] [--workers N]
 
 OUT is a folder that `release/train.py` has filled: each fold's network, with the calibration of the
-other folds, is measured on every fourth clip of its held-out sources, as it is and under each
-condition. Prints a table and writes OUT/conditions.json.
+other folds, is measured on clips of its held-out sources, as they are and under each condition of
+`codecsleuth.augment.conditions`. Labels are drawn alike in every fold. Features are kept below
+OUT/conditions, so that an interrupted run goes on. Writes OUT/conditions.json and prints it.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from common import CROSSED, FOLDS, arguments, fold
-from numpy.typing import NDArray
+import torch
+from common import CROSSED, FOLDS, arguments, fold, network_of
+from measure import verdicts
 
-from codecsleuth.audio.windows import SAMPLE_RATE
+from codecsleuth import Model
+from codecsleuth.arrays import FloatArray
+from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.augment.conditions import CONDITIONS
 from codecsleuth.data.clip_audio import read_clip
 from codecsleuth.data.folds import fold_sources
-from codecsleuth.data.items import Item, read_items
-from codecsleuth.errors import AudioError
+from codecsleuth.data.items import BONA_FIDE, SPOOF, VOCODER, Item, read_items
 from codecsleuth.evaluation.metrics import equal_error_rate
-from codecsleuth.inference.model import Model
+from codecsleuth.models.front_end import WIDTH, FrontEnd
+from codecsleuth.weights import read_weights
 
-EVERY = 4
+#: Parts of the clips of a fold that are of each label.
+SHARES = {BONA_FIDE: 0.4, SPOOF: 0.4, VOCODER: 0.2}
+SEED = 0
+Job = tuple[str, int, Item]
 
 
 def main() -> None:
     parser = arguments(__doc__)
+    parser.add_argument("--clips", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     table = read_items(options.data)
-    items: list[Item] = []
-    log_odds: dict[str, list[float]] = {name: [] for name in CONDITIONS}
-    verdicts: dict[str, list[str]] = {name: [] for name in CONDITIONS}
-    for number in range(1, FOLDS + 1):
-        model = Model.load(fold(options, number) / CROSSED)
-        sources = set(fold_sources(table.items, f"{number}/{FOLDS}"))
-        chosen = [item for item in table if item.source in sources][::EVERY]
-        with ThreadPoolExecutor(options.workers) as pool:
-            answers = list(pool.map(lambda item, model=model: score(model, item), chosen))
-        items += [item for item, answer in zip(chosen, answers, strict=True) if answer]
-        for name in CONDITIONS:
-            logits = [answer[name] for answer in answers if answer]
-            log_odds[name] += [float(model.calibration.log_odds(one)) for one in logits]
-            verdicts[name] += [verdict(model, one) for one in logits]
-    figures = {name: figures_of(log_odds[name], verdicts[name], items) for name in CONDITIONS}
-    figures["all together"] = figures_of(
-        list(chain.from_iterable(log_odds.values())),
-        list(chain.from_iterable(verdicts.values())),
-        items * len(CONDITIONS),
-    )
+    chosen = {
+        number: choose(table.items, number, options.clips // FOLDS)
+        for number in range(1, FOLDS + 1)
+    }
+    items = [item for of_fold in chosen.values() for item in of_fold]
+    models = {n: Model.load(fold(options, n) / CROSSED) for n in chosen}
+    networks = {n: network_of(read_weights(fold(options, n) / CROSSED)) for n in chosen}
+    folds = np.repeat(list(chosen), [len(of_fold) for of_fold in chosen.values()])
+    figures: dict[str, Any] = {}
+    for name in CONDITIONS:
+        features = rendered(options, name, items)
+        odds, given = np.zeros(len(items)), np.empty(len(items), dtype=object)
+        for number in chosen:
+            own = folds == number
+            with torch.inference_mode():
+                block = torch.from_numpy(features[own]).float()
+                logits = networks[number].from_features(block)["BIN"].double().numpy()
+            odds[own] = models[number].calibration.unlimited_log_odds(logits)
+            given[own] = verdicts(models[number], logits)
+        figures[name] = figures_of(odds, given, items)
+        print(f"{name:20}" + "  ".join(f"{k} {v:.3f}" for k, v in figures[name].items()))
     (options.out / "conditions.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    for name, figure in figures.items():
-        print(f"{name:26}" + "  ".join(f"{key} {value:.3f}" for key, value in figure.items()))
 
 
-def verdict(model: Model, logits: NDArray[np.float64]) -> str:
-    probabilities = model.calibration.probabilities(logits)
-    return model.calibration.verdict({name: float(p) for name, p in probabilities.items()})
+def choose(items: tuple[Item, ...], number: int, count: int) -> list[Item]:
+    """Clips of a fold's held-out sources, the same ones every time."""
+    rng = np.random.default_rng((SEED, number))
+    sources = set(fold_sources(items, f"{number}/{FOLDS}"))
+    found: list[Item] = []
+    for label, share in SHARES.items():
+        own = [item for item in items if item.source in sources and item.label == label]
+        found += [own[k] for k in rng.permutation(len(own))[: round(share * count)]]
+    return found
 
 
-def score(model: Model, item: Item) -> dict[str, NDArray[np.float64]] | None:
-    """BIN logits of a clip under each condition; None if a condition leaves nothing to hear."""
+def rendered(options: argparse.Namespace, name: str, items: list[Item]) -> np.ndarray:
+    """Features of clips under a condition, ``(clips, features)``; kept on disk."""
+    folder = Path(options.out) / "conditions"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-{len(items)}.npy"
+    if not path.exists():
+        with get_context("spawn").Pool(options.workers, _one_thread) as pool:
+            jobs = [(name, item.row, item) for item in items]
+            rows = pool.map(render, jobs, chunksize=16)
+        partial = path.with_suffix(".part.npy")
+        np.save(partial, np.stack(rows))
+        partial.replace(path)
+    loaded: np.ndarray = np.load(path)
+    return loaded
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def render(job: Job) -> np.ndarray:
+    name, row, item = job
     clip = read_clip(item)
-    answers = {}
-    for number, (name, condition) in enumerate(CONDITIONS.items()):
-        changed = condition(clip, np.random.default_rng((item.row, number)))
-        try:
-            answers[name] = model.logits(changed, SAMPLE_RATE)["BIN"]
-        except AudioError as error:
-            print(f"{item.file}, {name}: {error}; left out", file=sys.stderr)
-            return None
-    return answers
+    number = list(CONDITIONS).index(name)
+    clip = CONDITIONS[name](clip, np.random.default_rng((row, number)))
+    window = torch.from_numpy(np.resize(clip, WINDOW_SAMPLES).astype(np.float32))
+    found = FrontEnd()(window[None])[0].numpy().astype(np.float16)
+    assert found.shape == (WIDTH,)
+    return np.asarray(found)
 
 
-def figures_of(log_odds: list[float], verdicts: list[str], items: list[Item]) -> dict[str, float]:
-    """EER over all folds, and the shares of each label that get each verdict."""
-    codec = np.array([item.is_codec for item in items])
-    bona_fide = np.array([item.is_bona_fide for item in items])
-    given, scores, chosen = np.array(verdicts), np.array(log_odds), codec | bona_fide
+def figures_of(odds: FloatArray, given: np.ndarray, items: list[Item]) -> dict[str, float]:
+    """EER codec against bona fide, and the shares of each label that get each verdict."""
+    codec, bona_fide, vocoder = (
+        np.array([item.label == label for item in items]) for label in (SPOOF, BONA_FIDE, VOCODER)
+    )
+    neural = np.isin(given, ("codec", "vocoder", "neural"))
+    compared = codec | bona_fide
     return {
-        "eer": float(equal_error_rate(scores[chosen], codec[chosen])),
-        "bona fide called codec": float((given[bona_fide] == "codec").mean()),
-        "codec called bona fide": float((given[codec] == "bona_fide").mean()),
-        "inconclusive": float((given == "inconclusive").mean()),
+        "eer": float(equal_error_rate(odds[compared], codec[compared])),
+        "false_alarms": float(neural[bona_fide].mean()),
+        "misses": float((given[codec] == "bona_fide").mean()),
+        "vocoder_called_codec": float((given[vocoder] == "codec").mean()),
+        "vocoder_called_bona_fide": float((given[vocoder] == "bona_fide").mean()),
+        "inconclusive": float((given[compared] == "inconclusive").mean()),
+        "clips": float(len(items)),
     }
 
 

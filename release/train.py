@@ -19,7 +19,7 @@ from pathlib import Path
 
 from common import CROSSED, FOLDS, WEIGHTS, arguments, fold, network_of, run
 
-from codecsleuth.data.items import ItemTable, class_indices, read_items
+from codecsleuth.data.items import ItemTable, read_items
 from codecsleuth.training.compact.trainer import LEFT_OUT_NAME
 from codecsleuth.training.fitting import calibrate
 from codecsleuth.training.held_out import read_held_out
@@ -58,8 +58,7 @@ def cross(options: argparse.Namespace, table: ItemTable, number: int, others: li
     network = network_of(weights)
     held_out = read_held_out(others, table.clips_sha256)
     items = [table.items[row] for row in held_out.rows]
-    labels = {task: class_indices(items, task, names) for task, names in weights.classes.items()}
-    calibration = calibrate(network.quality_calibration, held_out, labels)
+    calibration = calibrate(network.quality_calibration, held_out, items)
     crossed = replace(weights, calibration=calibration.to_dict(), tensors=network.state_dict())
     write_weights(fold(options, number) / CROSSED, crossed)
 

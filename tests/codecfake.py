@@ -51,7 +51,7 @@ def make_codecfake(
     lists: bool = True,
     audio: bool = True,
     missing: Iterable[str] = (),
-    seconds: float = 0.5,
+    seconds: float = 0.8,
 ) -> Path:
     """Write ``folder`` as a CodecFake+ and return it: 12 utterances by 8 codecs, 16 CoSG clips.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from codecsleuth import cli
 from codecsleuth.calibration import Calibration
@@ -23,16 +25,21 @@ from codecsleuth.weights import WeightsFile, write_weights
 ROOT = Path(__file__).parents[1]
 
 
+@cache
+def _spoken(rate: int) -> np.ndarray:
+    """All that the examples say without a codec, ``(frames,)`` float32."""
+    said = [soundfile.read(ROOT / "examples" / name, dtype="float32")[0] for name in _SPOKEN]
+    return soxr.resample(np.concatenate(said), 16_000, rate, quality="HQ").astype(np.float32)
+
+
+_SPOKEN = ("witness.wav", "notice.wav")
+
+
 def speech_like(seconds: float, rate: int = 16_000, seed: int = 0) -> np.ndarray:
-    """Harmonics and noise that come and go like syllables, ``(frames,)`` float32."""
-    random = np.random.default_rng(seed)
-    time = np.arange(round(seconds * rate)) / rate
-    pitch = 110 + 30 * np.sin(2 * np.pi * 0.7 * time + seed)
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    voice = sum(np.sin(k * phase) / k for k in range(1, 12))
-    syllables = 0.15 + np.clip(np.sin(2 * np.pi * 3 * time + seed), 0, 1)
-    noise = random.standard_normal(len(time))
-    return (0.08 * syllables * (voice + 0.3 * noise)).astype(np.float32)
+    """Speech, ``(frames,)`` float32; another part of it for each seed."""
+    spoken = _spoken(rate)
+    start = rate // 4 + seed * rate * 7 // 10
+    return 0.8 * np.take(spoken, range(start, start + round(seconds * rate)), mode="wrap")
 
 
 def score_file(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,13 +14,16 @@ import soundfile
 import torch
 from torch import nn
 
-import codecsleuth
+from codecsleuth import Analysis, analyze_files
 from codecsleuth.audio.windows import SAMPLE_RATE, WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
-from codecsleuth.errors import AudioError, WeightsError
-from codecsleuth.inference.model import Analysis, Model, aggregate, analyze_files, midmean
-from codecsleuth.weights import find_weights, read_weights, write_weights
-from conftest import ROOT, speech_like
+from codecsleuth.errors import UsageError, WeightsError
+from codecsleuth.inference.aggregate import aggregate, midmean
+from codecsleuth.inference.compute import one_thread
+from codecsleuth.inference.engine.local import LocalEngine
+from codecsleuth.inference.model import Model
+from codecsleuth.weights import read_weights, write_weights
+from conftest import speech_like
 
 
 @pytest.fixture
@@ -42,16 +44,16 @@ def folder(clip, tmp_path) -> Path:
 
 
 def test_the_answer_does_not_depend_on_how_the_work_is_spread(analyze, folder):
-    plain = analyze("--json", folder, "--workers", 1, "--batch-size", 1)
+    plain = analyze("--json", folder, "--workers", 1)
     assert plain.status == 0
-    for spread in (("--workers", 4, "--batch-size", 3), ("--workers", 7), ("--batch-size", 64)):
-        assert analyze("--json", folder, *spread).out == plain.out
+    for workers in (4, 7):
+        assert analyze("--json", folder, "--workers", workers).out == plain.out
 
 
 def test_the_answer_does_not_depend_on_order_or_on_other_files(analyze, folder):
     together = {r["path"]: r for r in analyze("--json", folder).document["results"]}
     backwards = analyze("--jsonl", *sorted(map(str, folder.iterdir()), reverse=True))
-    for line in backwards.out.splitlines():
+    for line in backwards.out.splitlines()[1:]:
         result = json.loads(line)
         assert result == together[result["path"]]
         assert analyze("--json", result["path"]).result == result
@@ -71,26 +73,53 @@ def test_threads_of_torch_do_not_change_logits_and_are_given_back(model, clip):
         assert all(np.array_equal(other[task], values) for task, values in answers[0].items())
 
 
+def test_callers_at_the_same_time_each_compute_on_one_thread_and_get_their_own_number_back():
+    """One that torch knows already, and one that begins while the other computes."""
+    before = torch.get_num_threads()
+    inside, done = threading.Event(), threading.Event()
+
+    def first() -> tuple[int, int]:
+        torch.set_num_threads(3)
+        with one_thread():
+            inside.set()
+            done.wait(10)
+            during = torch.get_num_threads()
+        return during, torch.get_num_threads()
+
+    def second() -> tuple[int, int]:
+        inside.wait(10)
+        with one_thread():
+            during = torch.get_num_threads()
+            done.set()
+        return during, torch.get_num_threads()
+
+    try:
+        torch.set_num_threads(4)
+        with ThreadPoolExecutor(2) as pool:
+            answers = [pool.submit(caller) for caller in (first, second)]
+            assert [answer.result() for answer in answers] == [(1, 3), (1, 3)]
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_number_of_threads_that_is_set_meanwhile_is_kept():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with one_thread():
+            torch.set_num_threads(3)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_callers_own_threads_get_the_same_bits(model):
     sounds = [speech_like(5, seed=seed) for seed in range(6)]
     alone = [model.logits(sound, SAMPLE_RATE)["BIN"] for sound in sounds]
     with ThreadPoolExecutor(6) as pool:
         at_once = list(pool.map(lambda s: model.logits(s, SAMPLE_RATE)["BIN"], sounds))
     assert np.array_equal(alone, at_once)
-
-
-def test_samples_in_memory_get_the_answer_of_the_file(model, clip):
-    path = clip("a.wav", 6, subtype="FLOAT")
-    samples, rate = soundfile.read(path, dtype="float32")
-    of_file, of_array = model.analyze(path), model.analyze(samples, rate)
-    assert of_array.codec_probability == of_file.codec_probability
-    assert of_array.taxonomy == of_file.taxonomy
-    with pytest.raises(AudioError, match="sample rate"):
-        model.analyze(samples)
-    with pytest.raises(AudioError, match="sample rate"):
-        model.analyze(path, 16_000)
-    with pytest.raises(AudioError, match="floating-point"):
-        model.analyze(np.zeros(16_000, np.int16), 16_000)
 
 
 def test_a_copy_in_another_container_gets_the_same_answer(model, clip):
@@ -126,10 +155,29 @@ def test_one_odd_window_does_not_decide():
         np.testing.assert_allclose(with_odd[task], logits)
 
 
+def test_the_last_window_counts_by_the_audio_that_is_new_in_it(by_loudness):
+    """Of 4.1 s the second window repeats all but 0.06 s of the first."""
+    loud, quiet = {"BIN": np.array([8.0, 0.0])}, {"BIN": np.array([-8.0, 0.0])}
+    even, by_weight = aggregate([loud, quiet]), aggregate([loud, quiet], [1.0, 0.03])
+    assert even["BIN"][0] == pytest.approx(even["BIN"][1])
+    np.testing.assert_allclose(by_weight["BIN"], aggregate([loud])["BIN"])
+    sound = 0.5 * np.random.default_rng(0).standard_normal(round(4.1 * SAMPLE_RATE))
+    sound[WINDOW_SAMPLES:] = 0.0
+    sound = sound.astype(np.float32)
+    whole, start = (
+        by_loudness.analyze(part, SAMPLE_RATE) for part in (sound, sound[:WINDOW_SAMPLES])
+    )
+    assert (len(whole.windows), len(start.windows)) == (2, 1)
+    assert whole.log10_lr == pytest.approx(start.log10_lr)
+
+
 class Loudness(nn.Module):
     """A stand-in whose answer is in the sound: loud windows are codec, quiet ones are not."""
 
-    def forward(self, waveforms: torch.Tensor) -> dict[str, torch.Tensor]:
+    precisions = ("float32",)
+    block_names = ()
+
+    def outputs(self, waveforms: torch.Tensor, *, exact: bool = False) -> dict[str, torch.Tensor]:
         level = 10 * torch.log10(waveforms.square().mean(1) + 1e-12).unsqueeze(1)
         return {
             "BIN": torch.cat([level + 30, -level - 30], 1),
@@ -158,13 +206,12 @@ def test_a_limited_calibration_claims_no_more_than_its_limit(by_loudness):
     assert loud.log10_lr == pytest.approx(3.0)
 
 
-def test_segments_that_disagree_are_said(by_loudness):
+def test_windows_that_disagree_are_a_finding(by_loudness):
     half = np.concatenate([speech_like(20), 0.01 * speech_like(20)])
     answer = by_loudness.analyze(half, SAMPLE_RATE)
-    assert any("segments disagree" in warning for warning in answer.warnings)
-    assert answer.segments[0].codec_probability > 0.9 > 0.1 > answer.segments[-1].codec_probability
-    calm = by_loudness.analyze(speech_like(20), SAMPLE_RATE)
-    assert calm.warnings == ()
+    assert [one.kind for one in answer.findings] == ["windows_disagree"]
+    assert answer.windows[0].codec_probability > 0.9 > 0.1 > answer.windows[-1].codec_probability
+    assert by_loudness.analyze(speech_like(20), SAMPLE_RATE).findings == ()
 
 
 def test_axes_are_given_whatever_the_verdict_and_only_those_the_model_has(by_loudness):
@@ -183,15 +230,15 @@ def test_a_model_without_bin_is_asked_through_its_axes(by_loudness):
 
 def test_a_crash_within_one_file_is_its_error_entry(by_loudness, clip):
     class Fragile(Loudness):
-        def forward(self, waveforms: torch.Tensor) -> dict[str, torch.Tensor]:
+        def outputs(self, waveforms, *, exact=False):
             if waveforms.abs().max() > 5:
                 raise RuntimeError("boom")
-            return super().forward(waveforms)
+            return super().outputs(waveforms)
 
     loud, good = clip("loud.wav", subtype="FLOAT"), clip("good.wav")
     soundfile.write(loud, 50 * speech_like(9), SAMPLE_RATE, subtype="FLOAT")
     model = replace(by_loudness, network=Fragile())
-    broken, fine = analyze_files(model, [str(loud), str(good)], workers=2)
+    broken, fine = analyze_files([loud, good], model=model)
     assert (broken.kind, broken.message) == ("internal", "unexpected RuntimeError: boom")
     assert isinstance(fine, Analysis)
 
@@ -201,12 +248,12 @@ def test_closing_the_iterator_stops_the_work(by_loudness, clip):
     asked = []
 
     class Counting(Loudness):
-        def forward(self, waveforms):
+        def outputs(self, waveforms, *, exact=False):
             asked.append(threading.get_ident())
-            return super().forward(waveforms)
+            return super().outputs(waveforms)
 
     model = replace(by_loudness, network=Counting())
-    answers = analyze_files(model, paths * 20, workers=2)
+    answers = analyze_files(paths * 20, model=model, engine=LocalEngine(2))
     next(answers)
     answers.close()
     assert len(asked) < 400
@@ -216,10 +263,10 @@ def test_closing_the_iterator_stops_the_work(by_loudness, clip):
 def test_a_device_that_is_not_there_is_one_line(analyze, clip, device, weights_path):
     try:
         Model.load(weights_path, device=device)
-    except WeightsError as error:
+    except UsageError as error:
         assert "not available" in str(error)
         outcome = analyze(clip("a.wav"), "--device", device)
-        assert (outcome.status, outcome.out) == (1, "")
+        assert (outcome.status, outcome.out) == (2, "")
         assert outcome.err.count("\n") == 1
     else:
         pytest.skip(f"this machine has {device}")
@@ -246,19 +293,42 @@ def test_weights_that_do_not_fit_are_one_line(weights_path, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def _embedded() -> bool:
-    try:
-        return find_weights("compact").is_file()
-    except WeightsError:
-        return False
+class Rounded(Loudness):
+    """Has two precisions, of which the rough one errs; counts what it is asked for."""
+
+    precisions = ("float32", "bfloat16")
+    block_names = ()
+
+    def __init__(self, rough: float, exact: float) -> None:
+        super().__init__()
+        self.log_odds = {False: rough, True: exact}
+        self.asked: list[bool] = []
+
+    def outputs(self, waveforms: torch.Tensor, *, exact: bool = False) -> dict[str, torch.Tensor]:
+        self.asked.append(exact)
+        value = self.log_odds[exact] * torch.ones(len(waveforms), 1)
+        return {"BIN": torch.cat([value, 0 * value], 1)}
 
 
-@pytest.mark.skipif(not _embedded(), reason="no embedded model in this checkout")
-def test_the_embedded_model_tells_the_examples_apart(tmp_path):
-    for name in ("witness.wav", "witness_lyra_6kbps.wav"):
-        shutil.copy(ROOT / "examples" / name, tmp_path)
-    original = codecsleuth.analyze(tmp_path / "witness.wav")
-    coded = codecsleuth.analyze(tmp_path / "witness_lyra_6kbps.wav")
-    assert coded.log10_lr > original.log10_lr
-    assert coded.verdict != "bona_fide"
-    assert original.verdict != "codec"
+@pytest.mark.parametrize(
+    ("probability", "asked"), [(0.69, [False, True]), (0.71, [False, True]), (0.9, [False])]
+)
+def test_in_half_precision_what_is_near_a_threshold_is_computed_in_full(
+    by_loudness, probability, asked
+):
+    near = float(np.log(probability / (1 - probability)))
+    network = Rounded(near, near - 0.2)
+    model = replace(by_loudness, network=network, precision="bfloat16", tasks=("BIN",))
+    answer = model.analyze(speech_like(3), SAMPLE_RATE)
+    assert network.asked == asked
+    exact = len(asked) == 2
+    assert answer.log10_lr == pytest.approx((near - 0.2 * exact) / np.log(10))
+
+
+def test_what_is_piped_in_can_be_computed_a_second_time(by_loudness, clip, monkeypatch):
+    network = Rounded(np.log(0.7 / 0.3), 2.0)
+    model = replace(by_loudness, network=network, precision="bfloat16", tasks=("BIN",))
+    with clip("a.wav", 3).open("rb") as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        assert model.analyze("-").log10_lr == pytest.approx(2.0 / np.log(10))
+    assert network.asked == [False, True]

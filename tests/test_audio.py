@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,16 @@ import pytest
 import soundfile
 import soxr
 
-from codecsleuth.audio import recording as audio
+from codecsleuth.audio import decode
+from codecsleuth.audio.facts import Facts
 from codecsleuth.audio.recording import open_recording
-from codecsleuth.audio.windows import HOP_SAMPLES, SAMPLE_RATE, WINDOW_SAMPLES, cut_windows
+from codecsleuth.audio.windows import (
+    HOP_SAMPLES,
+    SAMPLE_RATE,
+    WINDOW_SAMPLES,
+    Window,
+    cut_windows,
+)
 from codecsleuth.errors import AudioError
 from conftest import speech_like
 
@@ -21,6 +29,15 @@ from conftest import speech_like
 def read(path: Path) -> np.ndarray:
     with open_recording(path) as recording:
         return np.concatenate(list(recording.samples()))
+
+
+def facts_of(path: Path, windows: list[Window] | None = None) -> Facts:
+    with open_recording(path) as recording:
+        return recording.read((windows if windows is not None else []).append)
+
+
+def kinds_of(path: Path) -> list[str]:
+    return [finding.kind for finding in facts_of(path).findings]
 
 
 FORMATS = [
@@ -53,14 +70,14 @@ def test_every_format_gives_the_sound_that_was_stored(clip, name, kind, toleranc
 def test_the_size_of_the_blocks_read_does_not_show(clip, monkeypatch, name, kind, _):
     path = clip(name, **kind)
     at_once = read(path)
-    monkeypatch.setattr(audio, "_BLOCK_VALUES", 1000)
+    monkeypatch.setattr(decode, "_BLOCK_VALUES", 1000)
     assert np.array_equal(read(path), at_once)
 
 
 @pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
 def test_any_rate_becomes_16_khz_as_if_resampled_in_one_piece(clip, monkeypatch, rate):
     path = clip("a.wav", seconds=1.3, rate=rate, subtype="FLOAT")
-    monkeypatch.setattr(audio, "_BLOCK_VALUES", 1000)
+    monkeypatch.setattr(decode, "_BLOCK_VALUES", 1000)
     assert np.array_equal(read(path), soxr.resample(speech_like(1.3, rate), rate, SAMPLE_RATE))
 
 
@@ -73,9 +90,8 @@ def test_rates_outside_the_range_are_refused(clip, rate):
 @pytest.mark.parametrize("channels", [2, 6, 40])
 def test_channels_are_averaged_and_it_is_said(clip, channels):
     path = clip("a.wav", channels=channels, seconds=1.0, subtype="FLOAT")
-    with open_recording(path) as recording:
-        got = np.concatenate(list(recording.samples()))
-        assert f"{channels} channels were mixed down to one" in recording.warnings
+    got, (finding,) = read(path), facts_of(path).findings
+    assert finding.message == f"{channels} channels were mixed down to one"
     meant = np.mean([speech_like(1.0, seed=c) for c in range(channels)], axis=0)
     assert np.allclose(got, meant, atol=1e-6)
 
@@ -100,6 +116,9 @@ def test_windows_overlap_by_half_and_the_last_ends_with_the_audio(samples, start
     for window, start in zip(windows, starts, strict=True):
         assert np.array_equal(window.samples, sound[start : start + WINDOW_SAMPLES])
     assert windows[-1].end_s == samples / SAMPLE_RATE
+    # What is new in a window, in hops; the first stands for all that is before its second half.
+    new = [min(1.0, (b - a) / HOP_SAMPLES) for a, b in pairwise([-HOP_SAMPLES, *starts])]
+    assert [window.weight for window in windows] == pytest.approx(new)
 
 
 def test_a_short_clip_is_repeated_to_fill_a_window():
@@ -110,61 +129,58 @@ def test_a_short_clip_is_repeated_to_fill_a_window():
     assert (window.start_s, window.end_s) == (0.0, 1.5)
 
 
-def test_0_3_seconds_are_enough_and_less_is_not(clip):
-    assert read(clip("enough.wav", seconds=0.3)).size == 4800
-    list(cut_windows([speech_like(0.3)]))
-    with pytest.raises(AudioError, match=r"0\.29 s of audio"):
-        list(cut_windows([speech_like(0.29)]))
+def test_three_quarters_of_a_second_are_enough_and_less_is_not():
+    assert len(list(cut_windows([speech_like(0.75)]))) == 1
+    for seconds, stated in ((0.74, "0.740"), (0.7496, "0.749"), (11_999 / 16_000, "0.749")):
+        with pytest.raises(AudioError, match=f"^{stated} s of audio; at least 0.75 s are needed"):
+            list(cut_windows([speech_like(seconds)]))
 
 
 def test_evidence_states_the_file_as_stored(clip):
     import hashlib
 
     path = clip("a.flac", seconds=2.5, rate=44_100, channels=2)
-    with open_recording(path) as recording:
-        list(recording.windows())
-        facts = recording.evidence
+    facts = facts_of(path).evidence
     assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert (facts.bytes, facts.format) == (path.stat().st_size, "FLAC PCM_16")
+    assert (facts.bytes, facts.container, facts.coding) == (path.stat().st_size, "FLAC", "PCM_16")
+    assert facts.decoder.startswith("libsndfile 1.")
     assert (facts.sample_rate, facts.channels, facts.duration_s) == (44_100, 2, 2.5)
 
 
 def test_silent_windows_are_left_out_and_counted(tmp_path):
     sound = np.concatenate([speech_like(8), np.zeros(20 * SAMPLE_RATE, np.float32)])
     soundfile.write(tmp_path / "a.wav", sound, SAMPLE_RATE)
-    with open_recording(tmp_path / "a.wav") as recording:
-        windows = list(recording.windows())
-        assert windows[-1].start_s < 8
-        assert any("silent and left out" in warning for warning in recording.warnings)
+    windows: list[Window] = []
+    (finding,) = facts_of(tmp_path / "a.wav", windows).findings
+    assert windows[-1].start_s < 8
+    assert finding.kind == "silent_windows"
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.25])
 def test_silence_is_an_error_also_with_an_offset(tmp_path, offset):
     soundfile.write(tmp_path / "a.wav", np.full(40_000, offset), SAMPLE_RATE)
-    with open_recording(tmp_path / "a.wav") as recording, pytest.raises(AudioError) as caught:
-        list(recording.windows())
+    with pytest.raises(AudioError) as caught:
+        facts_of(tmp_path / "a.wav")
     assert caught.value.kind == "silent"
 
 
 def test_channels_that_cancel_are_named_as_the_reason_for_silence(tmp_path):
     sound = speech_like(2)
     soundfile.write(tmp_path / "a.wav", np.stack([sound, -sound], 1), SAMPLE_RATE)
-    with open_recording(tmp_path / "a.wav") as recording, pytest.raises(AudioError, match="cancel"):
-        list(recording.windows())
+    with pytest.raises(AudioError, match="cancel"):
+        facts_of(tmp_path / "a.wav")
 
 
 def test_clipping_low_rate_and_wrong_scale_are_said(tmp_path):
-    def warnings(name: str, sound: np.ndarray, rate: int) -> str:
-        soundfile.write(tmp_path / name, sound, rate, subtype="FLOAT")
-        with open_recording(tmp_path / name) as recording:
-            list(recording.windows())
-            return " | ".join(recording.warnings)
+    def kinds(sound: np.ndarray, rate: int = 16_000) -> list[str]:
+        soundfile.write(tmp_path / "a.wav", sound, rate, subtype="FLOAT")
+        return kinds_of(tmp_path / "a.wav")
 
-    assert warnings("plain.wav", speech_like(4), 16_000) == ""
-    assert "clipped" in warnings("clipped.wav", np.clip(30 * speech_like(4), -1, 1), 16_000)
-    assert "nothing above 4 kHz" in warnings("phone.wav", speech_like(4, 8_000), 8_000)
-    assert "wrongly scaled" in warnings("ints.wav", 32768 * speech_like(4), 16_000)
-    assert "very short" in warnings("short.wav", speech_like(0.5), 16_000)
+    assert kinds(speech_like(4)) == []
+    assert kinds(np.clip(30 * speech_like(4), -1, 1)) == ["clipped"]
+    assert kinds(speech_like(4, 8_000), 8_000) == ["low_sample_rate"]
+    assert kinds(32768 * speech_like(4)) == ["overdriven"]
+    assert kinds(speech_like(0.7)) == ["very_short"]
 
 
 def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path):
@@ -178,7 +194,12 @@ with soundfile.SoundFile(path, "w", 48_000, 2) as file:
     for _ in range(minutes):
         file.write(minute)
 with open_recording(path) as recording:
-    assert sum(1 for _ in recording.windows()) > 14 * minutes
+    windows = 0
+    def take(_):
+        global windows
+        windows += 1
+    recording.read(take)
+    assert windows > 14 * minutes
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import subprocess
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from codecsleuth.audio import recording as audio
+from codecsleuth.audio import source as audio
+from codecsleuth.audio.recording import open_recording
 from codecsleuth.errors import AudioError
 from conftest import speech_like
 
@@ -46,6 +48,10 @@ def expect(analyze, path: Path, good: Path, kind: str) -> str:
     assert (bad["status"], bad["error"]["kind"]) == ("error", kind), bad
     assert outcome.err.count("\n") == 1
     assert "Traceback" not in outcome.err
+    if kind not in ("empty", "permission") and os.path.isfile(path):  # noqa: PTH113 - any name
+        content = path.read_bytes()
+        known = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        assert bad["evidence"] == known
     return bad["error"]["message"]
 
 
@@ -64,8 +70,9 @@ CONTENTS = {
     "unknown coding": (wav_header().replace(b"\x10\0\0\0\x01\0", b"\x10\0\0\0\x99\x09"), None),
     "not closed": (wav_header(data=0) + sound_bytes(), "truncated"),
     "cut short": (wav_header(32_000) + sound_bytes(), "truncated"),
-    "MP4": (b"\0\0\0\x20ftypM4A " + bytes(500), "unsupported"),
-    "WebM": (b"\x1aE\xdf\xa3" + bytes(500), "unsupported"),
+    "MP4": (b"\0\0\0\x20ftypM4A " + bytes(500), "damaged"),
+    "WebM": (b"\x1aE\xdf\xa3" + bytes(500), "damaged"),
+    "RF64 cut in its sizes": (b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0" + bytes(9), "truncated"),
     "FLAC of nothing": (b"fLaC" + bytes(500), "damaged"),
     "Ogg of nothing": (b"OggS" + bytes(500), "truncated"),
     "MP3 of nothing": (b"\xff\xfb\x90\x00" * 2000, None),
@@ -119,14 +126,15 @@ def test_a_tag_behind_the_audio_does_no_harm(analyze, clip, name):
     path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
     after = analyze("--json", path).result
     assert after["codec_probability"] == before["codec_probability"]
-    assert (after["evidence"]["duration_s"], after["warnings"]) == (3.0, [])
+    assert (after["evidence"]["duration_s"], after["findings"]) == (3.0, [])
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.ogg"])
 def test_audio_behind_the_audio_is_not_passed_over_in_silence(analyze, clip, name):
     path = clip(name, 3)
     path.write_bytes(path.read_bytes() + clip("more/" + name, 9, seed=4).read_bytes())
-    assert any("read" in warning for warning in analyze("--json", path).result["warnings"])
+    (finding,) = analyze("--json", path).result["findings"]
+    assert finding["kind"] in ("unread_bytes", "several_streams")
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
@@ -135,7 +143,32 @@ def test_a_streamed_wav_that_states_no_length_is_read_to_its_end(analyze, tmp_pa
     path.write_bytes(wav_header(data=size, riff=0xFFFFFFFF) + sound_bytes(2))
     result = analyze("--json", path).result
     assert result["evidence"]["duration_s"] == 2.0
-    assert any("no length" in warning for warning in result["warnings"])
+    assert [finding["kind"] for finding in result["findings"]] == ["no_stated_length"]
+
+
+def test_millions_of_zero_bytes_behind_a_header_are_refused_at_once(tmp_path, monkeypatch):
+    path = tmp_path / "zeros.wav"
+    path.write_bytes(b"RIFF\0\0\0\0WAVE" + bytes(16 << 20))
+    reads = []
+    usual = os.read
+    monkeypatch.setattr(os, "read", lambda *given: reads.append(given) or usual(*given))
+    with pytest.raises(AudioError) as caught, open_recording(path):
+        pass
+    assert caught.value.kind == "damaged"
+    assert len(reads) < 2_000  # one for every eight bytes would be two million
+
+
+@pytest.mark.parametrize("error", [OSError("mine"), RuntimeError("mine"), ValueError("mine")])
+def test_errors_of_the_callers_own_code_are_not_taken_for_errors_of_the_file(clip, error):
+    def fail(_: object) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught, open_recording(clip("a.wav")) as recording:
+        recording.read(fail)
+    assert caught.value is error
+    with pytest.raises(type(error)) as caught, open_recording(clip("a.mp3")):
+        fail(None)
+    assert caught.value is error
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -155,7 +188,7 @@ def test_absurd_levels_are_an_answer_or_an_error_but_no_crash(analyze, tmp_path)
 
 def test_too_short_and_silent(analyze, clip, tmp_path):
     good = clip("good.wav", 1)
-    assert "0.3 s" in expect(analyze, clip("short.wav", 0.2), good, "too_short")
+    assert "0.75 s" in expect(analyze, clip("short.wav", 0.2), good, "too_short")
     soundfile.write(tmp_path / "quiet.wav", np.zeros(50_000), 16_000)
     assert "silent" in expect(analyze, tmp_path / "quiet.wav", good, "silent")
 

@@ -93,6 +93,53 @@ def test_clips_that_are_neither_codec_nor_bona_fide_do_not_count() -> None:
     assert fit_calibration({"BIN": more}, {"BIN": unknown}) == fitted
 
 
+THREE = Calibration(
+    classes=("codec", "vocoder", "bona fide"),
+    codec_threshold=0.7,
+    vocoder_threshold=0.8,
+    neural_threshold=0.9,
+    bona_fide_threshold=0.2,
+)
+
+
+@pytest.mark.parametrize("below", [0.0, 1e-9, -1e-9])
+@pytest.mark.parametrize(
+    ("codec", "vocoder", "verdict"),
+    [
+        (0.7, 0.0, "codec"),
+        (0.0, 0.8, "vocoder"),
+        (0.5, 0.4, "neural"),
+        (0.1, 0.1, "bona_fide"),
+        (0.4, 0.4, "inconclusive"),
+    ],
+)
+def test_the_last_bits_of_a_probability_do_not_decide(
+    below: float, codec: float, vocoder: float, verdict: str
+) -> None:
+    """Sums differ in their last bits from machine to machine."""
+    probabilities = {"codec": codec - below, "vocoder": vocoder - below}
+    assert THREE.verdict(probabilities) == verdict
+
+
+def test_the_margin_is_that_to_the_nearest_threshold_also_of_the_sum() -> None:
+    assert THREE.margin({"codec": 0.69, "vocoder": 0.0}) == pytest.approx(0.01)
+    assert THREE.margin({"codec": 0.45, "vocoder": 0.44}) == pytest.approx(0.01)
+    two = Calibration(codec_threshold=0.7, bona_fide_threshold=0.2)
+    assert two.margin({"codec": 0.5, "bona fide": 0.5}) == pytest.approx(0.2)
+
+
+def test_three_classes_share_out_one_probability_and_are_compared_with_bona_fide() -> None:
+    logits = np.log(np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+    found = THREE.probabilities(logits)
+    np.testing.assert_allclose(found["codec"], [0.5, 0.1])
+    np.testing.assert_allclose(found["vocoder"], [0.3, 0.8])
+    np.testing.assert_allclose(found["bona fide"], [0.2, 0.1])
+    np.testing.assert_allclose(np.exp(THREE.log_odds(logits)), [2.5, 1.0])
+    neural = THREE.neural_log_odds(logits)
+    assert neural is not None
+    np.testing.assert_allclose(np.exp(neural), [4.0, 9.0])
+
+
 def test_axes_are_fitted_to_the_known_codec_classes_alone() -> None:
     labels = np.tile([-1, 0, 1, 2, 3], 400)
     logits = RNG.normal(0.0, 1.0, (len(labels), 4))

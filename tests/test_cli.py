@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from codecsleuth import cli
+from codecsleuth.cli.analyze import FailOn
+from codecsleuth.verdict import BY_NAME
 from codecsleuth.version import __version__
 
 COMMAND = [sys.executable, "-m", "codecsleuth"]
@@ -56,7 +59,13 @@ def test_every_command_explains_itself(command):
         ["analyze", "a.wav", "--force"],
         ["analyze", "a.wav", "--workers", "0"],
         ["analyze", "a.wav", "--workers", "many"],
-        ["analyze", "a.wav", "--batch-size", "-3"],
+        ["analyze", "a.wav", "-j", "-3"],
+        ["analyze", "--batch", "setup.wav"],
+        ["analyze", "a.wav", "--sort", "evidence", "--json"],
+        ["analyze", "a.wav", "--engine", "steam"],
+        ["analyze", "a.wav", "--model", "nonsense"],
+        ["analyze", "a.wav", "--precision", "bfloat16"],
+        ["analyze", "-", "-"],
         ["analyze", "a.wav", "--device", "abacus"],
         ["analyze", "a.wav", "--fail-on", "rain"],
         ["analyze", "a.wav", "--output"],
@@ -71,11 +80,27 @@ def test_wrong_usage_is_status_2_and_one_line(arguments, capsys):
     assert err.count("\n") == 1
 
 
-def test_an_unknown_model_is_one_line(clip, capsys):
-    assert cli.run(["analyze", "--model", "nonsense", str(clip("a.wav"))]) == 1
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert "nonsense" in err
+def test_batch_of_a_file_is_wrong_usage(analyze, clip):
+    outcome = analyze("--batch", clip("a.wav", 1))
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "not a folder" in outcome.err
+
+
+def test_help_has_examples_and_short_flags():
+    text = start("analyze", "--help").stdout
+    assert "\n    codecsleuth analyze suspicious.wav\n" in text
+    assert "-o, --output" in text and "-j, --workers" in text
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete_commands(shell):
+    environment = {"_CODECSLEUTH_COMPLETE": f"complete_{shell}", "COMP_CWORD": "1"}
+    environment |= {"COMP_WORDS": "codecsleuth ana", "_TYPER_COMPLETE_ARGS": "codecsleuth ana"}
+    environment["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+    done = start(env={**os.environ, **environment})
+    assert done.stdout.split()[0].strip("\"'").startswith(("analyze", "_arguments"))
+    assert "analyze" in done.stdout
+    assert "--show-completion" in start("--help").stdout
 
 
 def test_a_verdict_changes_the_exit_status_only_when_asked(analyze, clip):
@@ -83,7 +108,19 @@ def test_a_verdict_changes_the_exit_status_only_when_asked(analyze, clip):
     verdict = analyze("--json", path).result["verdict"]
     assert analyze(path).status == 0
     assert analyze(path, "--fail-on", "codec").status == (3 if verdict == "codec" else 0)
-    assert analyze(path, "missing.wav", "--fail-on", "codec").status == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "verdicts"),
+    [
+        ("codec", {"codec"}),
+        ("vocoder", {"vocoder"}),
+        ("mixed", {"mixed"}),
+        ("neural", {"codec", "vocoder", "neural", "mixed"}),
+    ],
+)
+def test_fail_on_neural_means_every_verdict_of_neural_speech(wanted, verdicts):
+    assert {name for name in BY_NAME if FailOn(wanted).matches(name)} == verdicts
 
 
 @pytest.mark.parametrize("form", [(), ("--json",), ("--jsonl",), ("--csv",)])
@@ -98,15 +135,20 @@ def test_fail_on_codec_is_status_3(weights_path, clip, capsys, tmp_path, form):
     words = ["analyze", "--model", str(tmp_path / "always.safetensors"), str(clip("a.wav"))]
     assert cli.run([*words, *form]) == 0
     assert cli.run([*words, *form, "--fail-on", "codec"]) == 3
+    # A verdict is not hidden by another file's error.
+    assert cli.run([*words, *form, "missing.wav", "--fail-on", "neural"]) == 3
+    assert cli.run([*words, *form, "missing.wav", "--fail-on", "vocoder"]) == 1
 
 
 @pytest.mark.parametrize("form", [(), ("--json",), ("--jsonl",), ("--csv",)])
 def test_output_goes_to_the_file_and_nothing_to_stdout(analyze, clip, tmp_path, form):
     path, target = clip("a.wav"), tmp_path / "out.txt"
     shown = analyze(path, *form)
-    written = analyze(path, *form, "--output", target)
+    written = analyze(path, *form, "-o", target)
     assert (written.status, written.out) == (0, "")
-    assert target.read_text("utf-8") == shown.out
+    there = target.read_text("utf-8")
+    # A terminal's width is what tables are fitted to; a file has one of its own.
+    assert there.split() == shown.out.split() if not form else there == shown.out
 
 
 def test_output_is_never_overwritten_without_force(analyze, clip, tmp_path):
@@ -116,8 +158,10 @@ def test_output_is_never_overwritten_without_force(analyze, clip, tmp_path):
     assert (refused.status, refused.out, refused.err.count("\n")) == (2, "", 1)
     assert "--force" in refused.err
     assert target.read_text() == "precious"
+    target.chmod(0o600)
     assert analyze(clip("a.wav"), "--json", "--output", target, "--force").status == 0
     assert json.loads(target.read_text())["results"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
 def test_output_that_cannot_be_written_is_said_before_the_work(analyze, clip, tmp_path):
@@ -162,7 +206,7 @@ def tree(clip, tmp_path) -> Path:
     return root
 
 
-def test_a_folder_is_walked_in_order_and_what_is_left_out_is_counted(analyze, tree):
+def test_a_folder_is_walked_in_order_and_what_is_left_out_is_named(analyze, tree):
     outcome = analyze("--batch", tree, "--json")
     names = [os.path.relpath(r["path"], tree) for r in outcome.document["results"]]
     assert names == [
@@ -173,6 +217,8 @@ def test_a_folder_is_walked_in_order_and_what_is_left_out_is_counted(analyze, tr
     assert summary["left_out"] == {"hidden": 2, "linked_folder": 1, "not_audio": 1}
     assert (summary["files"], summary["analysed"], summary["errors"]) == (9, 7, 2)
     assert outcome.status == 1
+    assert f"codecsleuth: left out (not audio): {tree / 'notes.txt'}\n" in outcome.err
+    assert f"left out (linked folder): {tree / 'deep/round'}\n" in outcome.err
     assert analyze(tree, "--json").out == outcome.out
 
 
@@ -187,7 +233,7 @@ def test_each_folder_has_its_summary(analyze, tree):
 
 
 def test_files_and_folders_mix(analyze, tree):
-    results = analyze(tree / "b.wav", tree / "deep", "gone.wav", "--jsonl").out.splitlines()
+    results = analyze(tree / "b.wav", tree / "deep", "gone.wav", "--jsonl").out.splitlines()[1:]
     names = [Path(json.loads(line)["path"]).name for line in results]
     assert names == ["b.wav", "d.wav", "c.wav", "gone.wav"]
 
@@ -205,6 +251,7 @@ def test_json_lines_come_as_they_are_ready(weights_path, clip):
     command = [*COMMAND, "analyze", "--jsonl", "--workers", "1", "--model", str(weights_path)]
     with subprocess.Popen([*command, *paths], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        assert "schema" in json.loads(process.stdout.readline())
         assert json.loads(process.stdout.readline())["path"] == str(first)
         assert process.poll() is None
         assert len(process.stdout.readlines()) == 59
@@ -225,8 +272,15 @@ def test_a_reader_that_leaves_early_gets_no_trace(weights_path, clip):
 def test_ctrl_c_is_one_line_and_status_130(weights_path, clip):
     paths = [str(clip("a.wav", 10))] * 300
     command = [*COMMAND, "analyze", "--jsonl", "--model", str(weights_path), *paths]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # A suite that runs in the background has it ignored, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stdout is not None
+        process.stdout.readline()
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -281,10 +335,34 @@ def on_terminal(arguments: list[str], **environment: str) -> str:
     return received.decode("utf-8")
 
 
-def test_progress_shows_only_on_a_terminal_and_for_more_than_one_file(weights_path, clip):
+def test_progress_shows_only_on_a_terminal_and_for_more_than_one_file(weights_path, clip, tmp_path):
     one, two = str(clip("1.wav", 1)), str(clip("2.wav", 1))
     words = ["analyze", "--model", str(weights_path)]
-    assert "Analysing" in on_terminal([*words, one, two])
-    assert "Analysing" not in on_terminal([*words, one])
-    assert "\x1b" not in on_terminal([*words, one, two], TERM="dumb")
+    assert "Analysing" in on_terminal([*words, one, two, "--sort", "evidence"])
+    assert "Analysing" in on_terminal([*words, one, two, "--json", "-o", str(tmp_path / "a.json")])
+    assert "Analysing" not in on_terminal([*words, one, "--sort", "evidence"])
+    # A bar and lines that are printed as they come would run into each other.
+    assert "Analysing" not in on_terminal([*words, one, two, "--json"])
+    assert "\x1b" not in on_terminal([*words, one, two, "--sort", "evidence"], TERM="dumb")
     assert start(*words, one, two).stderr == ""
+
+
+def test_a_name_cannot_play_with_the_terminal_through_progress_and_notes(weights_path, clip):
+    name = "a\x1b]0;owned\x07[red]b[/red].wav"
+    missing = name.replace("b", "c")
+    words = ["analyze", "--model", str(weights_path), str(clip(name, 1)), missing]
+    words += ["--sort", "evidence"]
+    seen = on_terminal(words)
+    assert "\x1b]0;owned" not in seen and "\x07" not in seen
+    assert "[red]c[/red].wav: no such file" in seen and "[red]b[/red].wav" in seen
+
+
+def test_a_crash_in_native_code_is_not_silent(clip):
+    """While decoders are kept from printing, what kills the process is still said."""
+    program = (
+        "import os\nfrom codecsleuth.cli.output import quiet_libraries\n"
+        "with quiet_libraries():\n    os.write(2, b'noise of a library')\n    os.abort()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGABRT
+    assert b"Aborted" in done.stderr and b"noise" not in done.stderr

@@ -15,14 +15,15 @@ EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture(scope="module")
-def model() -> codecsleuth.inference.model.Model:
+def model() -> codecsleuth.Model:
     return codecsleuth.load_model()
 
 
-def test_the_examples_are_told_apart(model: codecsleuth.inference.model.Model) -> None:
+def test_the_examples_are_told_apart(model: codecsleuth.Model) -> None:
     coded = model.analyze(EXAMPLES / "witness_lyra_6kbps.wav")
     plain = model.analyze(EXAMPLES / "witness.wav")
     assert coded.verdict == "codec"
+    assert coded.log10_lr > plain.log10_lr
     assert plain.verdict != "codec"
     assert coded.taxonomy["vq"].label == "MVQ"
     assert coded.taxonomy["dec"].label == "Time"
@@ -31,7 +32,7 @@ def test_the_examples_are_told_apart(model: codecsleuth.inference.model.Model) -
 
 
 def test_the_network_takes_waveforms_and_gives_logits_per_task(
-    model: codecsleuth.inference.model.Model,
+    model: codecsleuth.Model,
 ) -> None:
     import torch
 
@@ -44,19 +45,19 @@ def test_the_network_takes_waveforms_and_gives_logits_per_task(
 
 
 def test_a_clip_and_its_louder_and_softer_copies_get_nearly_the_same_answer(
-    model: codecsleuth.inference.model.Model,
+    model: codecsleuth.Model,
 ) -> None:
     samples = speech_like(4.1)
     answers = [model.analyze(gain * samples, 16_000).log10_lr for gain in (0.25, 1.0, 2.0)]
     assert np.ptp(answers) < 0.05
 
 
-def test_it_is_small(model: codecsleuth.inference.model.Model) -> None:
+def test_it_is_small(model: codecsleuth.Model) -> None:
     assert sum(values.numel() for values in model.network.parameters()) <= 2_500_000
     assert find_weights("compact").stat().st_size <= 10 * 1024 * 1024
 
 
-def test_the_weights_say_what_they_are(model: codecsleuth.inference.model.Model) -> None:
+def test_the_weights_say_what_they_are(model: codecsleuth.Model) -> None:
     weights = read_weights(find_weights("compact"))
     assert weights.classes == {task: list(names) for task, names in CLASSES.items()}
     assert weights.training["sources"]

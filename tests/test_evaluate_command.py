@@ -23,7 +23,7 @@ from codecsleuth.calibration import Calibration
 from codecsleuth.inference.model import Model
 from codecsleuth.taxonomy import CLASSES
 from codecsleuth.weights import WeightsFile, write_weights
-from conftest import ROOT, Outcome
+from conftest import ROOT, Outcome, speech_like
 
 SCHEMA = ROOT / "docs" / "schema" / "evaluation.schema.json"
 HEADER = "file,split,label,vq,aux,dec,codec,kind,group,source,duration_s"
@@ -35,14 +35,15 @@ class NoiseMeter(torch.nn.Module):
     """Calls noise codec and tones bona fide, the louder the more so."""
 
     precisions = ("float32",)
+    block_names = ()
     widths: ClassVar = {task: len(names) for task, names in CLASSES.items()}
 
     def __init__(self) -> None:
         super().__init__()
-        self.scale = torch.nn.Parameter(torch.tensor(40.0))
+        self.scale = torch.nn.Parameter(torch.tensor(400.0))
 
     def forward(self, waveforms: torch.Tensor) -> dict[str, torch.Tensor]:
-        rough = waveforms.diff(dim=1).abs().mean(dim=1) - 0.5 * waveforms.abs().mean(dim=1)
+        rough = waveforms.diff(dim=1).abs().mean(dim=1) - 0.72 * waveforms.abs().mean(dim=1)
         codec = (self.scale * rough)[:, None]
         axes = {
             axis: torch.cat([-codec, codec] + [0 * codec] * (len(CLASSES[axis]) - 2), dim=1)
@@ -62,19 +63,20 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tones as bona fide, noise as codec; four utterances on each of three pages."""
+    """Speech as bona fide, noisy speech as codec; four utterances on each of three pages."""
     folder = tmp_path_factory.mktemp("data")
     random = np.random.default_rng(0)
     rows = [HEADER]
     for number in range(12):
         page, split = PAGES[number % 3], ("train", "dev", "dev", "test")[number // 3]
-        tone = 0.1 * np.sin(np.arange(8000) * (0.1 + 0.02 * number))
-        soundfile.write(folder / f"{number}.wav", tone, 16_000)
-        rows.append(f"{number}.wav,{split},bonafide,,,,,original,u{number},{page},0.5")
+        spoken = speech_like(0.8, seed=number)
+        soundfile.write(folder / f"{number}.wav", spoken, 16_000)
+        rows.append(f"{number}.wav,{split},bonafide,,,,,original,u{number},{page},0.8")
         for codec, classes in CODECS.items():
             name = f"{number} {codec}.wav"
-            soundfile.write(folder / name, 0.05 * random.standard_normal(8000), 16_000)
-            rows.append(f"{name},{split},spoof,{classes},{codec},resynthesis,u{number},{page},0.5")
+            noise = 0.5 * spoken.std() * random.standard_normal(len(spoken))
+            soundfile.write(folder / name, spoken + noise, 16_000)
+            rows.append(f"{name},{split},spoof,{classes},{codec},resynthesis,u{number},{page},0.8")
     (folder / "items.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder
 

@@ -49,7 +49,7 @@ def test_answers_are_recalibrated_limited_and_name_the_file(analyze, clip, file,
     assert new["log10_lr_limit"] == (1.1 if new["log10_lr"] >= 0 else 0.9)
     assert sum(new["explanation"]["blocks"].values()) == pytest.approx(new["log10_lr"], abs=1e-2)
     schema = json.loads((ROOT / "docs/schema/analysis.schema.json").read_text("utf-8"))
-    jsonschema.validate(named, schema["properties"]["settings"]["properties"]["calibration"])
+    jsonschema.validate(after, schema, jsonschema.Draft202012Validator)
 
 
 def test_the_library_applies_it_as_well(file, weights_path, clip, analyze):

@@ -61,7 +61,7 @@ def test_analyze_gives_the_axes_that_the_model_has(
     jsonschema.validate(document, schema)
     axes = {task.lower() for task in published.KINDS[kind]} - {"bin"}
     assert set(outcome.result["taxonomy"]) == axes
-    assert any("not calibrated" in warning for warning in outcome.result["warnings"])
+    assert "not_calibrated" in [finding["kind"] for finding in outcome.result["findings"]]
     assert analyze(clip("a.wav"), "--model", model_path(kind)).status == 0
 
 
@@ -83,7 +83,7 @@ def test_an_answer_does_not_depend_on_the_other_files(
 ) -> None:
     paths = [clip(f"{n}.wav", seconds=1.5 + 3 * n, seed=n) for n in range(4)]
     words = ("--json", "--model", model_path("M1"), "--precision", precision)
-    together = analyze(*paths, *words, "--workers", 3, "--batch-size", 2).document
+    together = analyze(*paths, *words, "--workers", 3).document
     assert together["settings"]["precision"] == precision
     for path, entry in zip(paths, together["results"], strict=True):
         assert analyze(path, *words, "--workers", 1).result == entry
@@ -98,16 +98,19 @@ def test_the_precision_is_chosen_by_the_hardware(
     for there, precision in ((True, "bfloat16"), (False, "float32")):
         features = {"avx512_bf16": there}
         monkeypatch.setattr("torch.cpu.get_capabilities", lambda found=features: found)
-        document = analyze(clip("a.wav"), "--json", "--model", model_path("S_VQ")).document
+        words = ("--json", "--precision", "auto", "--model", model_path("S_VQ"))
+        document = analyze(clip("a.wav"), *words).document
         assert document["settings"]["precision"] == precision
 
 
 def test_the_compact_model_has_no_choice(
     clip: Callable[..., Path], analyze: Callable[..., Outcome]
 ) -> None:
-    assert "precision" not in analyze(clip("a.wav"), "--json").document["settings"]
+    for precision in ("auto", "float32"):
+        outcome = analyze(clip("a.wav"), "--json", "--precision", precision)
+        assert outcome.document["settings"]["precision"] == "float32"
     refused = analyze(clip("a.wav"), "--precision", "bfloat16")
-    assert refused.status == 1 and "float32 only" in refused.err
+    assert refused.status == 2 and "float32 alone" in refused.err
 
 
 def test_weights_that_do_not_fit_are_one_line(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from codecsleuth.errors import UsageError
 from codecsleuth.inference.answer import Analysis, Result
 from codecsleuth.inference.compute import DEFAULT_DEVICE, DEFAULT_PRECISION
 from codecsleuth.inference.engine import Engine, Input
@@ -74,6 +75,11 @@ def analyze_files(
         paths: of the files.
         model: by default the embedded one.
         engine: where the work is done; by default on all cores of this machine.
+
+    Raises:
+        UsageError: a single path is given.
     """
+    if isinstance(paths, (str, Path)):
+        raise UsageError("analyze_files takes several paths, as a list; analyze takes one")
     inputs = (Input(os.fspath(path)) for path in paths)
     return (engine or LocalEngine()).score(model or _embedded(), inputs)

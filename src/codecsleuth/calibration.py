@@ -223,6 +223,16 @@ class Calibration:
             return verdict.BONA_FIDE
         return verdict.INCONCLUSIVE
 
+    def margin(self, probabilities: Mapping[str, float]) -> float:
+        """How far the probability nearest to any threshold is from it, 0 to 1.
+
+        Args:
+            probabilities: as `probabilities` gives them, of one clip.
+        """
+        codec, vocoder = (probabilities.get(name, 0.0) for name in NEURAL)
+        edges = self.thresholds().values()
+        return min(abs(p - edge) for p in (codec, vocoder, codec + vocoder) for edge in edges)
+
     @property
     def _limits(self) -> tuple[float, float]:
         lower, upper = self.limits or (-np.inf, np.inf)
@@ -258,3 +268,10 @@ def familiarity(family_logits: FloatArray) -> FloatArray:
     """
     likeliest: FloatArray = softmax(family_logits).max(axis=-1)
     return likeliest
+
+
+def detection_logits(logits: Mapping[str, FloatArray]) -> FloatArray:
+    """Logits of ``BIN``; of a model that has none, what its axes say of it."""
+    if "BIN" in logits:
+        return logits["BIN"]
+    return bin_from_axes({axis: logits[axis] for axis in AXES if axis in logits})

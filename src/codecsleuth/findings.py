@@ -165,8 +165,8 @@ KINDS: Final = MappingProxyType(
             (
                 "unusual_statistics",
                 _WARNING,
-                "{share:.0%} of the statistics lie beyond what the model was trained on: it is "
-                "asked about something that it does not know",
+                "{share:.0%} of the statistics are beyond the range of the training clips: the "
+                "model was not trained on recordings like this one",
             ),
             (
                 "several_passages",

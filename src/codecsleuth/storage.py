@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import filecmp
 import hashlib
 import os
 import stat
@@ -44,27 +46,49 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(
+    path: Path, *, temporary: Path | None = None, overwrite: bool = True
+) -> Iterator[Path]:
     """A file beside ``path`` to write to, which takes its place at the end if all went well.
 
     A file that is replaced keeps its permissions; a new one has the usual ones.
 
+    Args:
+        path: the place.
+        temporary: the file beside it, of which what is left from before is removed; by default one
+            whose name is new.
+        overwrite: whether a file of other content that is there by then is replaced.
+
     Raises:
         OSError: it cannot be written.
+        FileExistsError: there is a file of other content, and it is not to be overwritten.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _new_beside(path) if temporary is None else _new(temporary)
     try:
         yield temporary
         _flush_to_disk(temporary)
+        if not overwrite and path.exists() and not filecmp.cmp(temporary, path, shallow=False):
+            raise FileExistsError(errno.EEXIST, "already exists", str(path))
         temporary.chmod(_permissions(path))
         temporary.replace(path)
         _flush_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _new_beside(path: Path) -> Path:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    return Path(name)
+
+
+def _new(path: Path) -> Path:
+    """An empty file that is nobody else's; what is left from before is removed."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
+    return path
 
 
 def _permissions(path: Path) -> int:

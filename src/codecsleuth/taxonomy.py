@@ -1,7 +1,8 @@
 """The axes of neural codec taxonomy (Chen et al., Interspeech 2025, section 3) and their classes.
 
 The catalogue of codecs and of speech generation systems is the table ``taxonomy.csv`` beside this
-file. A class that is not certain is left empty there.
+file. A class or frame rate that is not certain is left empty there. Frame rates are those of the
+published models: sampling rate over hop, of the layer that the decoder starts from.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class CatalogueEntry:
         vq: class on the axis; None where it is not certain.
         aux: likewise.
         dec: likewise.
+        frame_rates_hz: latent frames per second of its published models; empty if not certain.
         aliases: other spellings, the file-name suffixes of CodecFake+ among them.
     """
 
@@ -68,6 +70,7 @@ class CatalogueEntry:
     vq: str | None
     aux: str | None
     dec: str | None
+    frame_rates_hz: tuple[float, ...] = ()
     aliases: tuple[str, ...] = ()
 
     def class_name(self, axis: str) -> str | None:
@@ -76,7 +79,11 @@ class CatalogueEntry:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**vars(self), "aliases": list(self.aliases)}
+        return {
+            **vars(self),
+            "frame_rates_hz": list(self.frame_rates_hz),
+            "aliases": list(self.aliases),
+        }
 
 
 @cache
@@ -96,8 +103,21 @@ def _entry(row: Mapping[str, str]) -> CatalogueEntry:
         vq=row["vq"] or None,
         aux=row["aux"] or None,
         dec=row["dec"] or None,
-        aliases=tuple(row["aliases"].split("; ")) if row["aliases"] else (),
+        frame_rates_hz=tuple(map(float, _items(row["frame_rates_hz"]))),
+        aliases=_items(row["aliases"]),
     )
+
+
+def _items(cell: str) -> tuple[str, ...]:
+    return tuple(cell.split("; ")) if cell else ()
+
+
+@cache
+def families_by_frame_rate() -> Mapping[float, tuple[str, ...]]:
+    """Each frame rate of the catalogue in hertz, lowest first, and the families that have it."""
+    pairs = {(rate, entry.family): None for entry in catalogue() for rate in entry.frame_rates_hz}
+    rates = sorted({rate for rate, _ in pairs})
+    return {rate: tuple(family for one, family in pairs if one == rate) for rate in rates}
 
 
 def find_entries(name: str) -> tuple[CatalogueEntry, ...]:

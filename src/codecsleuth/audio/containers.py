@@ -42,6 +42,11 @@ _OGG_PAGE: Final = 27 + 255 + 255 * 255
 _STREAMED_SIZE: Final = 0x7FFF0000
 #: Chunks that a file may have before its audio; real ones have a dozen.
 _MOST_CHUNKS: Final = 1_000
+#: Boxes of an MP4 file that are looked at; one in fragments has two for each of them.
+_MOST_BOXES: Final = 100_000
+_FIRST_BOXES: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+#: First bytes of a Matroska or WebM file, and of the one element that holds the rest.
+_EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18\x53\x80\x67"
 #: What tags behind an MP3 usually take at most.
 _TAG_BYTES: Final = 4096
 
@@ -80,6 +85,12 @@ def check_complete(descriptor: int, size: int) -> list[Finding]:
         return _check_chunks(descriptor, size, b"SSND", ">")
     if head[:4] == b"OggS":
         return _check_ogg(descriptor, size)
+    if head[4:8] in _FIRST_BOXES:
+        return _check_boxes(descriptor, size)
+    if head[:4] == _EBML:
+        return _check_matroska(descriptor, size)
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return _compare(int.from_bytes(head[4:8], "little"), size - 8)
     surplus = mp3_surplus(descriptor, size)
     unread = surplus > max(_TAG_BYTES, size // 10)
     return [finding("unread_bytes", bytes=surplus)] * unread
@@ -130,6 +141,48 @@ def _check_ogg(descriptor: int, size: int) -> list[Finding]:
     serial = slice(14, 18)
     several = page[serial] != read_at(descriptor, 18, 0)[serial]
     return [finding("several_streams")] * several
+
+
+def _check_boxes(descriptor: int, size: int) -> list[Finding]:
+    """Walk over the boxes of an MP4 or QuickTime file; the last must end with the file."""
+    position = 0
+    for _ in range(_MOST_BOXES):
+        header = read_at(descriptor, 16, position)
+        length, name = int.from_bytes(header[:4], "big"), header[4:8]
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if length < 8 or not name.isalnum():  # up to the end, or no box any more
+            break
+        if position + length > size:
+            missing = position + length - size
+            raise AudioError("truncated", f"cut short: {missing} bytes are missing")
+        position += length
+    return []
+
+
+def _check_matroska(descriptor: int, size: int) -> list[Finding]:
+    header, start = _ebml_size(read_at(descriptor, 8, 4))
+    position = 4 + start + (header or 0)
+    if read_at(descriptor, 4, position) != _SEGMENT:
+        raise AudioError("damaged", "the header is damaged")
+    stated, start = _ebml_size(read_at(descriptor, 8, position + 4))
+    if stated is None:
+        return [finding("no_stated_length")]
+    return _compare(stated, size - position - 4 - start)
+
+
+def _ebml_size(data: bytes) -> tuple[int | None, int]:
+    """A size of Matroska's, whose first bits count its bytes; None if it states that none is known.
+
+    Returns:
+        The size, and how many bytes state it.
+    """
+    count = 9 - data[0].bit_length() if data else 9
+    if count > min(8, len(data)):
+        raise AudioError("damaged", "the header is damaged")
+    largest = (1 << 7 * count) - 1
+    value = int.from_bytes(data[:count], "big") & largest
+    return (None if value == largest else value), count
 
 
 def mp3_surplus(descriptor: int, size: int) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
@@ -39,6 +39,10 @@ _FFMPEG_FORMATS: Final = frozenset(
 )
 
 
+#: Of them, those whose header states the length.
+_STATE_LENGTH: Final = frozenset({"mov", "asf", "avi", "wav", "caf", "w64", "aiff", "flac", "wv"})
+
+
 @dataclass(frozen=True)
 class Stream:
     """An opened recording, on its way out of the decoder.
@@ -64,6 +68,10 @@ class Stream:
     findings: tuple[Finding, ...] = ()
 
 
+#: Opens the audio in bytes: `open_stream`, or what does the same in another process.
+Decoder = Callable[[Source, int], AbstractContextManager[Stream]]
+
+
 @contextmanager
 def open_stream(source: Source, track: int = 1) -> Iterator[Stream]:
     """Open the audio in a file.
@@ -75,17 +83,18 @@ def open_stream(source: Source, track: int = 1) -> Iterator[Stream]:
     Raises:
         AudioError: it holds no audio that can be decoded, or its header is wrong.
     """
+    findings = check_complete(source.descriptor, source.bytes)
     with ExitStack() as stack:
         try:
             stream = stack.enter_context(_libsndfile(source))
             if track != 1:
                 raise AudioError("track", f"no audio track {track}; there is 1")
         except AudioError as error:
-            if error.kind not in ("not_audio", "unsupported"):
+            if error.kind not in ("not_audio", "unsupported", "damaged"):
                 raise
             stream = stack.enter_context(_ffmpeg(source, track, error))
-        _check_rate(stream.sample_rate)
-        yield stream
+        check_rate(stream.sample_rate)
+        yield replace(stream, findings=(*findings, *stream.findings))
 
 
 @contextmanager
@@ -93,7 +102,6 @@ def _libsndfile(source: Source) -> Iterator[Stream]:
     import soundfile
 
     descriptor = source.descriptor
-    findings = check_complete(descriptor, source.bytes)
     bytes_missing = mp3_surplus(descriptor, source.bytes) < 0
     os.lseek(descriptor, 0, os.SEEK_SET)
     with _soundfile(descriptor) as file:
@@ -106,7 +114,6 @@ def _libsndfile(source: Source) -> Iterator[Stream]:
             coding=file.subtype,
             decoder=f"libsndfile {soundfile.__libsndfile_version__.removeprefix('libsndfile-')}",
             declared_frames=declared,
-            findings=tuple(findings),
         )
 
 
@@ -149,7 +156,12 @@ def _clean(message: str) -> str:
     return message.removeprefix("Error : ").strip().rstrip(".")
 
 
-def _check_rate(rate: int) -> None:
+def check_rate(rate: int) -> None:
+    """Refuse a sample rate that cannot be analysed.
+
+    Raises:
+        AudioError: it is too low or too high.
+    """
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(
             "sample_rate", f"sample rate {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be analysed"
@@ -157,10 +169,10 @@ def _check_rate(rate: int) -> None:
 
 
 def _declared_frames(file: soundfile.SoundFile, bytes_missing: bool) -> int | None:
-    # The length of an MP3 may be the decoder's guess, and a header's may be wrong: only where bytes
+    # The length of MP3 may be the decoder's guess, and a header's may be wrong: only where bytes
     # are missing too is it believed. A streamed FLAC states none, which libsndfile turns into a
     # number beyond any file.
-    if file.format == "MP3" and not bytes_missing:
+    if file.subtype.startswith("MPEG") and not bytes_missing:
         return None
     return int(file.frames) if file.frames < 1 << 48 else None
 
@@ -193,6 +205,9 @@ def _ffmpeg(source: Source, track: int, otherwise: AudioError) -> Iterator[Strea
         tracks = container.streams.audio
         chosen = _chosen(tracks, track)
         context = chosen.codec_context
+        # A header that libsndfile finds damaged may only be of a coding that it does not know.
+        if otherwise.kind == "damaged" and context.name.startswith("pcm_"):
+            raise otherwise
         yield Stream(
             blocks=_read_ffmpeg(container, chosen),
             sample_rate=context.sample_rate,
@@ -200,7 +215,7 @@ def _ffmpeg(source: Source, track: int, otherwise: AudioError) -> Iterator[Strea
             container=container.format.name,
             coding=context.name,
             decoder=f"FFmpeg {av.ffmpeg_version_info} (PyAV {av.__version__})",
-            declared_frames=_stated_frames(chosen),
+            declared_frames=_stated_frames(container, chosen),
             findings=_tracks_finding(len(tracks), track),
         )
 
@@ -225,7 +240,7 @@ def _opened(file: BinaryIO, otherwise: AudioError) -> Iterator[av.container.Inpu
 
     try:
         container = av.open(file, "r", metadata_errors="replace")
-    except av.FFmpegError as error:
+    except (av.FFmpegError, ValueError) as error:  # the latter, of names that are no text
         if otherwise.kind == "unsupported":
             raise AudioError("damaged", f"damaged or cut short: {_reason(error)}") from error
         raise otherwise from error
@@ -239,9 +254,13 @@ def _tracks_finding(tracks: int, track: int) -> tuple[Finding, ...]:
     return (finding("several_tracks", tracks=tracks, track=track),) if tracks > 1 else ()
 
 
-def _stated_frames(track: Any) -> int | None:
-    """Frames by the container's duration, less what padding and rounding explain."""
-    if track.duration is None or track.time_base is None:
+def _stated_frames(container: Any, track: Any) -> int | None:
+    """Frames by the container's duration, less what padding and rounding explain.
+
+    None where FFmpeg estimates the duration from the bit rate of the beginning.
+    """
+    stated = _STATE_LENGTH & set(container.format.name.split(","))
+    if not stated or track.duration is None or track.time_base is None:
         return None
     seconds = float(track.duration * track.time_base)
     return int((seconds * (1 - _SLACK_SHARE) - _SLACK_S) * track.codec_context.sample_rate)
@@ -263,5 +282,5 @@ def _read_ffmpeg(container: av.container.InputContainer, track: Any) -> Iterator
         raise AudioError("truncated", f"damaged or cut short: {_reason(error)}") from error
 
 
-def _reason(error: av.FFmpegError) -> str:
-    return str(error.strerror or type(error).__name__).rstrip(".")
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or type(error).__name__).rstrip(".")

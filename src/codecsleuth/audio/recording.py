@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from codecsleuth.arrays import Samples
-from codecsleuth.audio.decode import MAX_CHANNELS, MAX_RATE, MIN_RATE, Stream, open_stream
+from codecsleuth.audio.decode import MAX_CHANNELS, Decoder, Stream, check_rate, open_stream
+from codecsleuth.audio.facts import WHOLE, Evidence, Excerpt, Facts
 from codecsleuth.audio.measurements import Measurements, findings_of
 from codecsleuth.audio.meters import (
     ActivityMeter,
@@ -22,82 +23,12 @@ from codecsleuth.audio.meters import (
     SpectrumMeter,
     band_edge,
 )
-from codecsleuth.audio.source import open_source
+from codecsleuth.audio.source import Source, open_source
 from codecsleuth.audio.speech import SpeechMeter, seconds_of
 from codecsleuth.audio.windows import SAMPLE_RATE, Window, cut_windows, resample
 from codecsleuth.errors import AudioError
-from codecsleuth.findings import Finding
 
 Take = Callable[[Window], None]
-MIX: Final = "mix"
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """Which part of a recording is meant.
-
-    Attributes:
-        start_s: where it begins.
-        end_s: where it ends; None for the recording's end.
-        channel: number of a channel, from 1; None for the mean of all.
-        track: number of the audio track, from 1.
-    """
-
-    start_s: float = 0.0
-    end_s: float | None = None
-    channel: int | None = None
-    track: int = 1
-
-
-WHOLE: Final = Excerpt()
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was examined.
-
-    Attributes:
-        sha256: of the file's bytes as received, or of an array's float32 samples.
-        bytes: size of the same.
-        container: of the file; ``array`` for samples in memory.
-        coding: of the audio in it.
-        sample_rate: as stored, in hertz.
-        channels: as stored.
-        duration_s: seconds decoded.
-        speech_s: seconds of speech in it; None where that was not measured.
-        decoder: name and version of what decoded it.
-    """
-
-    sha256: str
-    bytes: int
-    container: str
-    coding: str
-    sample_rate: int
-    channels: int
-    duration_s: float
-    speech_s: float | None
-    decoder: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What reading a recording to its end has shown.
-
-    Attributes:
-        evidence: for the answer.
-        measurements: behind the findings.
-        speech: start and end of each passage of speech, in seconds from where reading began.
-        findings: what bears on the answer.
-    """
-
-    evidence: Evidence
-    measurements: Measurements
-    speech: tuple[tuple[float, float], ...]
-    findings: tuple[Finding, ...]
 
 
 class _Meters:
@@ -280,15 +211,23 @@ def mix_down(block: Samples) -> Samples:
 
 
 @contextmanager
-def open_recording(path: str | Path, excerpt: Excerpt = WHOLE) -> Iterator[Recording]:
+def open_recording(
+    of: str | Path | Source, excerpt: Excerpt = WHOLE, decoder: Decoder = open_stream
+) -> Iterator[Recording]:
     """Open an audio or video file, or standard input for ``-``.
+
+    Args:
+        of: a path, or bytes that `codecsleuth.audio.source.open_source` gave.
+        excerpt: which part of it to read.
+        decoder: opens the audio in its bytes.
 
     Raises:
         AudioError: it cannot be read, or its header is wrong; the error holds what is known of it.
     """
-    with open_source(path) as source:
+    with ExitStack() as stack:
+        source = of if isinstance(of, Source) else stack.enter_context(open_source(of))
         try:
-            with open_stream(source, excerpt.track) as stream:
+            with decoder(source, excerpt.track) as stream:
                 yield Recording(stream, source.sha256, source.bytes, excerpt)
             source.check_unchanged()
         except AudioError as error:
@@ -296,8 +235,8 @@ def open_recording(path: str | Path, excerpt: Excerpt = WHOLE) -> Iterator[Recor
             raise AudioError(error.kind, str(error), error.evidence or known) from error
 
 
-def array_recording(samples: ArrayLike, sample_rate: int | None) -> Recording:
-    """Take samples in memory: floats scaled to -1..1 or signed integers at their full scale.
+def array_recording(samples: ArrayLike, sample_rate: float | None) -> Recording:
+    """Take samples in memory: floats scaled to -1..1, or 8 to 32-bit integers at their full scale.
 
     Args:
         samples: ``(frames,)`` or ``(frames, channels)``: an array, a list, or a tensor.
@@ -306,21 +245,30 @@ def array_recording(samples: ArrayLike, sample_rate: int | None) -> Recording:
     Raises:
         AudioError: the shape, type or rate is not one of audio.
     """
-    if sample_rate is None:
-        raise AudioError("sample_rate", "samples need their sample rate; give sample_rate")
-    if not MIN_RATE <= sample_rate <= MAX_RATE:
-        raise AudioError(
-            "sample_rate",
-            f"sample rate {sample_rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be analysed",
-        )
+    if hasattr(samples, "read"):
+        raise AudioError("array", "a file object: give its path, or its samples as an array")
+    rate = _whole_rate(sample_rate)
     block = _as_block(samples)
-    stream = Stream(iter([block]), sample_rate, block.shape[1], "array", "float32", "none")
+    stream = Stream(iter([block]), rate, block.shape[1], "array", "float32", "none")
     return Recording(stream, hashlib.sha256(block.tobytes()).hexdigest(), block.nbytes)
 
 
-def _as_block(samples: ArrayLike) -> Samples:
+def _whole_rate(sample_rate: Any) -> int:
+    if sample_rate is None:
+        raise AudioError("sample_rate", "samples need their sample rate; give sample_rate")
+    try:
+        rate = int(sample_rate)
+    except (TypeError, ValueError, OverflowError):
+        rate = 0
+    if rate == 0 or rate != sample_rate:
+        raise AudioError("sample_rate", f"sample rate {sample_rate!r}: give whole hertz")
+    check_rate(rate)
+    return rate
+
+
+def _as_block(samples: Any) -> Samples:
     """Samples as ``(frames, channels)`` float32."""
-    values = np.asarray(samples)
+    values = _as_array(samples)
     if values.ndim not in (1, 2):
         raise AudioError("array", "samples must be (frames,) or (frames, channels)")
     if values.ndim == 2 and values.shape[1] == 0:
@@ -330,8 +278,26 @@ def _as_block(samples: ArrayLike) -> Samples:
             "array",
             f"{values.shape[1]} channels: samples must be (frames, channels); transpose them",
         )
-    if np.issubdtype(values.dtype, np.signedinteger):
+    if values.dtype in (np.int8, np.int16, np.int32):
         values = values.astype(np.float64) / -float(np.iinfo(values.dtype).min)
     elif not np.issubdtype(values.dtype, np.floating):
-        raise AudioError("array", f"samples of type {values.dtype}: give floats or signed integers")
-    return np.ascontiguousarray(values.reshape(len(values), -1), dtype=np.float32)
+        raise AudioError(
+            "array",
+            f"samples of type {values.dtype}: give floats scaled to -1..1, int16 or int32",
+        )
+    columns = values[:, None] if values.ndim == 1 else values
+    return np.ascontiguousarray(columns, dtype=np.float32)
+
+
+def _as_array(samples: Any) -> NDArray[Any]:
+    # Tensors that are trained with, or that live on a GPU, are no arrays to numpy.
+    if hasattr(samples, "detach"):
+        samples = samples.detach().cpu()
+    try:
+        return np.asarray(samples)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise AudioError(
+            "array",
+            f"not samples ({reason}): give a path, or an array (frames,) or (frames, channels)",
+        ) from error

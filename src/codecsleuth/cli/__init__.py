@@ -76,6 +76,8 @@ def run(arguments: list[str]) -> int:
         return complain(str(error), status.USAGE)
     except CodecsleuthError as error:
         return complain(str(error), status.INPUT)
+    except status.InterruptionError as error:
+        return complain(str(error), status.INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         result = status.INTERRUPTED
     except BrokenPipeError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -30,11 +28,8 @@ from codecsleuth.cli.options import (
 from codecsleuth.errors import UsageError
 
 if TYPE_CHECKING:
-    from codecsleuth.audio.files import FileList
-    from codecsleuth.cli.output import Output
-    from codecsleuth.inference.answer import Result
-    from codecsleuth.inference.engine import Input
-    from codecsleuth.report.writers import Write, Writer
+    from codecsleuth.cli.inputs import Selection
+    from codecsleuth.report.analysis_page import PageOptions
 
 
 class FailOn(StrEnum):
@@ -61,30 +56,73 @@ class Request:
     """What one call of the command asks for.
 
     Attributes:
-        paths: as given.
+        selection: the recordings.
         form: ``table``, ``json``, ``jsonl`` or ``csv``.
         sort: order of the table; None for that of the files.
         model: name or path.
         computing: how it computes.
         fail_on: verdicts that set the exit status.
+        force: whether files may be overwritten.
+        resume: whether an interrupted run goes on.
+        page: what a page has beside the answers; None if none is asked for.
     """
 
-    paths: tuple[str, ...]
+    selection: Selection
     form: str
     sort: str | None
     model: str
     computing: Computing
     fail_on: tuple[FailOn, ...]
+    force: bool
+    resume: bool
+    page: PageOptions | None = None
+
+    def named(self) -> dict[str, object]:
+        """What a journal says of it."""
+        selection = self.selection
+        return {
+            "paths": list(selection.paths),
+            "files_from": selection.files_from,
+            "form": self.form,
+            "force": self.force,
+        }
 
 
 def analyze(
     paths: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH...", help="Audio or video files, folders of them, or -."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            show_default=False,
+            help="Audio or video files, folders of them, URLs, or -.",
+        ),
+    ] = None,
     batch: Annotated[
         bool, typer.Option("--batch", help="PATH is a folder: analyse every file below it.")
     ] = False,
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-", help="Take further paths from a list, separated by newlines or NUL."
+        ),
+    ] = None,
+    shard: Annotated[
+        str,
+        typer.Option(
+            metavar="K/N", help="Only the K-th of N equal shares, told apart by the path's hash."
+        ),
+    ] = "1/1",
+    start: Annotated[
+        float | None, typer.Option(metavar="S", help="Begin there, in seconds.")
+    ] = None,
+    end: Annotated[float | None, typer.Option(metavar="S", help="End there, in seconds.")] = None,
+    channel: Annotated[
+        str,
+        typer.Option(
+            metavar="mix|each|N", help="Mean of the channels, an answer for each, or one of them."
+        ),
+    ] = "mix",
+    track: Annotated[int, typer.Option(metavar="N", help="Audio track of a video.")] = 1,
     json: JsonOption = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="A header line, then a line of JSON a file.")
@@ -97,8 +135,23 @@ def analyze(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page to read and print there.")
     ] = None,
+    case: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Case, exhibits, examiner and date for the page of --report."
+        ),
+    ] = None,
+    embed_audio: Annotated[
+        bool,
+        typer.Option(
+            "--embed-audio", help="Make the recordings part of the page (10 min at most)."
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Let --output and --report overwrite a file.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run to --output that was interrupted.")
     ] = False,
     model: ModelOption = "compact",
     calibration: CalibrationOption = None,
@@ -115,7 +168,7 @@ def analyze(
         ),
     ] = None,
 ) -> None:
-    r"""Say of speech recordings whether they passed through a neural codec, and of which kind.
+    """Say of speech recordings whether they passed through a neural codec, and of which kind.
 
     Exit status: 0 all analysed; 1 some input could not be; 2 wrong usage; 3 by --fail-on.
 
@@ -127,24 +180,54 @@ def analyze(
       codecsleuth analyze --batch folder/ --json -o answers.json
       codecsleuth analyze *.m4a --report page.html
       ffmpeg -i talk.mkv -f wav - | codecsleuth analyze -
-    """
+    """  # noqa: D301 - the backspace keeps lines as they are
+    from codecsleuth.audio.files import Shard
+    from codecsleuth.cli.analysis_run import run
+    from codecsleuth.cli.inputs import Selection, make_excerpt
+    from codecsleuth.cli.journaled import may_replace
     from codecsleuth.cli.output import Output, quiet_libraries, refuse_same_file
 
+    excerpt, each = make_excerpt(start, end, channel, track)
+    goes_on, replace = may_replace(output, resume, force)
     request = Request(
-        paths=tuple(paths),
+        selection=Selection(
+            tuple(paths or ()), files_from, Shard.parse(shard), excerpt, each, offline
+        ),
         form=_form(json=json, jsonl=jsonl, csv=csv),
         sort=sort,
         model=model,
         computing=Computing(device, precision, offline, workers, engine, calibration),
         fail_on=tuple(fail_on or ()),
+        force=replace,
+        resume=resume,
+        page=_page_options(report, case, embed_audio),
     )
     _check(request, batch)
     if force and output is None and report is None:
         raise UsageError("--force is for --output and --report")
-    target, page = Output.checked(output, force), Output.extra(report, force, "--report")
+    target = Output.checked(output, replace, resumed=goes_on)
+    page = Output.extra(report, replace, "--report", resumed=goes_on)
     refuse_same_file(target, page)
     with quiet_libraries():
         raise typer.Exit(run(request, target, page))
+
+
+def _page_options(report: Path | None, case: Path | None, embed_audio: bool) -> PageOptions | None:
+    """What the page has beside the answers; None if no page is asked for.
+
+    Raises:
+        UsageError: an option of the page without a page, or a case file that cannot be used.
+    """
+    if report is None:
+        for option, given in (("--case", case is not None), ("--embed-audio", embed_audio)):
+            if given:
+                raise UsageError(f"{option} is for the page of --report")
+        return None
+    from codecsleuth.report.analysis_page import PageOptions
+    from codecsleuth.report.case import Case, read_case
+
+    stated = Case() if case is None else read_case(case)
+    return PageOptions(stated, embed_audio, status.tell)
 
 
 def _form(**chosen: bool) -> str:
@@ -157,111 +240,10 @@ def _form(**chosen: bool) -> str:
 def _check(request: Request, batch: bool) -> None:
     from codecsleuth.audio.files import is_folder
 
+    request.selection.check()
     if batch:
-        for path in request.paths:
+        for path in request.selection.paths:
             if not is_folder(path):
                 raise UsageError(f"--batch {path}: not a folder; leave --batch out for a file")
     if request.sort and request.form != "table":
         raise UsageError(f"--sort is for the table, not for --{request.form}")
-    if request.paths.count("-") > 1:
-        raise UsageError("-: standard input can be read once")
-
-
-def run(request: Request, target: Output, page: Output | None) -> int:
-    """Analyse, report and return the exit status."""
-    from codecsleuth.audio.files import find_files
-    from codecsleuth.cli.loading import load_model, make_engine
-    from codecsleuth.cli.output import refuse_inputs
-    from codecsleuth.report.header import Header
-    from codecsleuth.report.summary import Summary
-    from codecsleuth.weights import find_weights
-
-    files = find_files(request.paths)
-    engine = make_engine(request.computing)
-    model = load_model(request.model, request.computing)
-    weights = find_weights(request.model, offline=request.computing.offline)
-    calibration = request.computing.calibration
-    refuse_inputs((*files.paths, weights, *filter(None, [calibration])), target, page)
-    _name_left_out(files)
-    left_out = {reason: left.files for reason, left in files.left_out.items()}
-    summary = Summary(by_folder=files.folders, left_out=left_out)
-    failed_on = False
-    with ExitStack() as stack:
-        writers = [_writer(request, files, stack.enter_context(target))]
-        if page is not None:
-            writers.append(_page_writer(stack.enter_context(page)))
-        for writer in writers:
-            writer.begin(Header.of(model))
-        results = engine.score(model, _inputs(files))
-        for result in _with_progress(results, len(files.paths), request, target):
-            summary.add(result)
-            failed_on = failed_on or _matches(result, request)
-            for writer in writers:
-                writer.result(result)
-        for writer in writers:
-            writer.end(summary)
-    if failed_on:
-        return status.VERDICT
-    return status.INPUT if summary.counts[verdict.ERROR.name] else status.OK
-
-
-def _matches(result: Result, request: Request) -> bool:
-    from codecsleuth.report.summary import outcome
-
-    return any(wanted.matches(outcome(result)) for wanted in request.fail_on)
-
-
-def _inputs(files: FileList) -> Iterator[Input]:
-    from codecsleuth.inference.engine import Input
-
-    for path in files.paths:
-        yield Input(path, problem=files.problems.get(path))
-
-
-def _name_left_out(files: FileList) -> None:
-    for reason, left in files.left_out.items():
-        more = left.files - len(left.names)
-        names = ", ".join(left.names) + (f" and {more} more" if more else "")
-        status.tell(f"left out ({reason.replace('_', ' ')}): {names}")
-
-
-def _writer(request: Request, files: FileList, target: Output) -> Writer:
-    from codecsleuth.report import writers
-
-    machine: dict[str, Callable[[Write], Writer]] = {
-        "json": writers.JsonWriter,
-        "jsonl": writers.JsonlWriter,
-        "csv": writers.CsvWriter,
-    }
-    if request.form in machine:
-        return machine[request.form](target.write)
-    from codecsleuth.cli.console import ConsoleOutput
-    from codecsleuth.report.table import TableWriter
-
-    single = len(files.paths) == 1 and not files.folders
-    return TableWriter(ConsoleOutput.of(target), single=single, sort=request.sort)
-
-
-def _page_writer(page: Output) -> Writer:
-    from codecsleuth.report.analysis_page import PageWriter
-
-    return PageWriter(page.write)
-
-
-def _with_progress(
-    results: Iterator[Result], total: int, request: Request, target: Output
-) -> Iterator[Result]:
-    """Pass results on; say which could not be analysed, and show progress on a terminal."""
-    import sys
-
-    from codecsleuth.cli.progress import counting
-    from codecsleuth.inference.answer import FileError
-
-    # Lines that stream onto the same terminal would run into the bar.
-    streaming = target.path is None and request.form != "json" and sys.stdout.isatty()
-    with counting("Analysing", total, shown=total > 1 and not streaming) as advance:
-        for result in results:
-            if isinstance(result, FileError):
-                status.tell(f"{result.path}: {result.message}")
-            advance(1)
-            yield result

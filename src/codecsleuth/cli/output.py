@@ -19,19 +19,33 @@ from codecsleuth.storage import replacing, same_file
 class Output:
     """Text to stdout, or to a file that takes its place when all of it is written."""
 
-    def __init__(self, path: Path | None = None, option: str = "--output") -> None:
-        self.path, self.option = path, option
+    def __init__(
+        self, path: Path | None = None, option: str = "--output", *, resumed: bool = False
+    ) -> None:
+        """Prepare.
+
+        Args:
+            path: the file; None for stdout.
+            option: that names the file, for messages.
+            resumed: whether it belongs to a run that goes on, which may have written it already: a
+                file of other content is not overwritten then.
+        """
+        self.path, self.option, self._resumed = path, option, resumed
+        self._temporary: Path | None = None
         self._stack = ExitStack()
         self._file: IO[bytes] | None = None
 
     @classmethod
-    def checked(cls, path: Path | None, force: bool, option: str = "--output") -> Output:
+    def checked(
+        cls, path: Path | None, force: bool, option: str = "--output", *, resumed: bool = False
+    ) -> Output:
         """Check before the work is done that its result can be written.
 
         Args:
             path: the file; None for stdout.
             force: whether an existing file may be overwritten.
             option: that names the file, for messages.
+            resumed: see the class.
 
         Raises:
             UsageError: there is such a file and no ``--force``, or it cannot be written.
@@ -42,7 +56,7 @@ class Output:
             return cls()
         if path.is_dir():
             raise UsageError(f"{option} {path}: is a folder")
-        if (path.exists() or path.is_symlink()) and not force:
+        if (path.exists() or path.is_symlink()) and not (force or resumed):
             raise UsageError(f"{option} {path}: already exists; --force overwrites it")
         if path.exists() and not path.is_file():
             raise UsageError(f"{option} {path}: not a regular file")
@@ -50,12 +64,24 @@ class Output:
             raise UsageError(f"{option} {path}: no such folder {str(path.parent)!r}")
         if not os.access(path.parent, os.W_OK):
             raise UsageError(f"{option} {path}: the folder cannot be written to")
-        return cls(path, option)
+        return cls(path, option, resumed=resumed and not force)
 
     @classmethod
-    def extra(cls, path: Path | None, force: bool, option: str) -> Output | None:
+    def extra(
+        cls, path: Path | None, force: bool, option: str, *, resumed: bool = False
+    ) -> Output | None:
         """Another file beside the answer, checked likewise; None if it is not asked for."""
-        return None if path is None else cls.checked(path, force, option)
+        return None if path is None else cls.checked(path, force, option, resumed=resumed)
+
+    def name_temporary(self) -> Path | None:
+        """Write under a name that the next run finds again, should this one be killed.
+
+        Returns:
+            The file beside the final one; None for stdout. One process at a time may write to it.
+        """
+        if self.path is not None:
+            self._temporary = self.path.with_name(f".{self.path.name}.codecsleuth")
+        return self._temporary
 
     def __enter__(self) -> Output:
         return self
@@ -85,7 +111,8 @@ class Output:
             return
         try:
             if self._file is None:
-                temporary = self._stack.enter_context(replacing(self.path))
+                place = replacing(self.path, temporary=self._temporary, overwrite=not self._resumed)
+                temporary = self._stack.enter_context(place)
                 self._file = self._stack.enter_context(temporary.open("wb"))
             self._file.write(content)
         except OSError as error:
@@ -103,6 +130,8 @@ class Output:
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> UsageError:
+        if isinstance(error, FileExistsError):
+            return UsageError(f"{self.option} {self.path}: already exists; --force overwrites it")
         return UsageError(f"{self.option} {self.path}: {error.strerror or error}")
 
 
@@ -124,21 +153,53 @@ def refuse_inputs(inputs: Iterable[str | Path], *outputs: Output | None) -> None
     Raises:
         UsageError: one of them is.
     """
-    files = [output for output in outputs if output is not None and output.path is not None]
-    known = [(output, _identity(str(output.path))) for output in files]
-    for path in inputs if known else ():
-        identity = _identity(path)
-        for output, own in known:
+    guard = Guard(*outputs)
+    for path in inputs:
+        guard.check(path)
+
+
+class Guard:
+    """Knows the outputs, and refuses inputs that are one of them."""
+
+    def __init__(self, *outputs: Output | None) -> None:
+        files = [output for output in outputs if output is not None and output.path is not None]
+        self._files = files
+        self._known = [(output, _identity(str(output.path))) for output in files]
+
+    def check(self, path: str | Path) -> None:
+        """Look at one input.
+
+        Raises:
+            UsageError: it is one of the outputs, by whatever name or link.
+        """
+        identity = _identity(path) if self._known else None
+        for output, own in self._known:
             if identity == own:
                 raise UsageError(
                     f"{output.option} {output.path}: is an input of this command; name another file"
                 )
 
+    def check_folder(self, folder: str | Path) -> None:
+        """Look for outputs below a folder that is still to be walked.
+
+        Raises:
+            UsageError: there is audio in the place of one of them.
+        """
+        from codecsleuth.audio.files import is_audio
+
+        top = os.path.realpath(folder)
+        for output in self._files:
+            place = os.path.realpath(str(output.path))
+            if Path(top) in Path(place).parents and is_audio(place):
+                self.check(place)
+
 
 def _identity(path: str | Path) -> object:
     """What two names of one file have in common; the resolved path where nothing is."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - Path takes "" for "."
+        piped = str(path) == "-" and sys.stdin is not None
+        # A file that the shell opened has no name here; Path takes "" for ".".
+        found = os.fstat(sys.stdin.fileno()) if piped else os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
         return os.path.realpath(path) if "\0" not in str(path) else str(path)
     return found.st_dev, found.st_ino

@@ -78,6 +78,8 @@ def _card(entry: CatalogueEntry) -> Table:
     card.add_row("Kind", entry.kind)
     for axis in AXES:
         card.add_row(axis, entry.class_name(axis) or "not certain")
+    if entry.frame_rates_hz:
+        card.add_row("Frame rates", ", ".join(f"{rate:g} Hz" for rate in entry.frame_rates_hz))
     if entry.family:
         members = [e.name for e in catalogue() if e.family == entry.family]
         card.add_row("Family", f"{entry.family} ({', '.join(members)})")

@@ -16,11 +16,11 @@ from codecsleuth.cli.options import (
     ProtocolOption,
 )
 from codecsleuth.errors import UsageError
+from codecsleuth.models.network import NETWORKS
 
 if TYPE_CHECKING:
     from codecsleuth.data.items import ItemTable
 
-ARCHITECTURES: Final = ("compact", "w2v2-aasist")
 _COMPACT: Final = "Options of --model compact"
 _W2V2: Final = "Options of --model w2v2-aasist"
 
@@ -156,8 +156,9 @@ def train(
     \b
     Examples:
       codecsleuth train --data CodecFake+ --out runs/mine
-      codecsleuth train --data CodecFake+ --model w2v2-aasist --recipe paper --out runs/paper
       codecsleuth train --data corpus/ --fold 1/5 --out runs/fold-1 --resume
+      codecsleuth train --data CodecFake+ --out runs/paper \
+        --model w2v2-aasist --recipe paper
     """
     _check(model, out, resume)
     from codecsleuth.cli import training_runs
@@ -210,8 +211,8 @@ def _check(model: str, out: Path, resume: bool) -> None:
     Raises:
         UsageError: with what to do instead.
     """
-    if model not in ARCHITECTURES:
-        raise UsageError(f"--model {model}: the networks to train are {', '.join(ARCHITECTURES)}")
+    if model not in NETWORKS:
+        raise UsageError(f"--model {model}: the networks to train are {', '.join(NETWORKS)}")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: a file; --out takes a folder")
     if (out / "checkpoint.safetensors").is_file() and not resume:

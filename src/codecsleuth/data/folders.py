@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from codecsleuth.audio.files import FileList, find_files
+from codecsleuth.audio.files import FileWalk
 from codecsleuth.data.items import BONA_FIDE, SPOOF, TABLE, VOCODER, Item, ItemTable, read_items
 from codecsleuth.errors import DataError
 from codecsleuth.text import valid_unicode
@@ -42,18 +42,18 @@ def read_laboratory(folder: str | Path, *, allow_missing: bool = False) -> ItemT
 
 
 def _read_folders(folder: Path) -> ItemTable:
-    lists = {name: find_files([str(folder / name)]) for name in FOLDERS if (folder / name).is_dir()}
+    lists = {name: FileWalk([str(folder / name)]) for name in FOLDERS if (folder / name).is_dir()}
     items = tuple(_items(folder, lists))
     labelled = "\n".join(f"{item.label} {valid_unicode(item.file)}" for item in items)
     digest = hashlib.sha256(labelled.encode()).hexdigest()
     return ItemTable(folder, digest, items, notes=tuple(_notes(lists)))
 
 
-def _items(folder: Path, lists: dict[str, FileList]) -> Iterator[Item]:
+def _items(folder: Path, lists: dict[str, FileWalk]) -> Iterator[Item]:
     row = 1
     for name, files in lists.items():
-        for path in files.paths:
-            if problem := files.problems.get(path):
+        for path, problem in files:
+            if problem:
                 raise DataError(f"{path}: {problem}")
             row += 1
             yield _item(folder, Path(path), FOLDERS[name], row)
@@ -76,7 +76,7 @@ def _item(folder: Path, path: Path, label: str, row: int) -> Item:
     )
 
 
-def _notes(lists: dict[str, FileList]) -> Iterator[str]:
+def _notes(lists: dict[str, FileWalk]) -> Iterator[str]:
     for name, files in lists.items():
-        for reason, left in files.left_out.items():
-            yield f"{name}: {left.files} files left out ({reason.replace('_', ' ')})"
+        for reason, count in files.counts().items():
+            yield f"{name}: {count} files left out ({reason.replace('_', ' ')})"

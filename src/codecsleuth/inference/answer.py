@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from codecsleuth.arrays import FloatArray
-from codecsleuth.audio.recording import Evidence
-from codecsleuth.findings import Finding
+from codecsleuth.audio.facts import WHOLE, Evidence, Excerpt
+from codecsleuth.findings import Finding, Severity
 from codecsleuth.text import valid_unicode
 
 _PROBABILITY_DIGITS: Final = 6
@@ -113,6 +113,11 @@ class AxisAnswer:
             "probabilities": shares,
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave."""
+        return cls(**{**values, "probabilities": Record(values["probabilities"])})
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -139,6 +144,12 @@ class Candidate:
             "disagrees": list(self.disagrees),
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave."""
+        taxonomy, disagrees = Record(values["taxonomy"]), tuple(values["disagrees"])
+        return cls(**{**values, "taxonomy": taxonomy, "disagrees": disagrees})
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -164,7 +175,9 @@ class Analysis:
         explanation: log10 likelihood ratio that each block of statistics contributed; empty if the
             model has no such blocks.
         findings: what bears on the answer.
-        raw: the uncalibrated logits behind it, ``(classes,)`` per task.
+        raw: the uncalibrated logits behind it, ``(classes,)`` per task; empty if the answer was
+            read from a file.
+        excerpt: which part of the recording was examined.
     """
 
     path: str
@@ -182,6 +195,13 @@ class Analysis:
     explanation: Record[float]
     findings: tuple[Finding, ...]
     raw: Logits = field(compare=False, repr=False)
+    excerpt: Excerpt = WHOLE
+
+    @property
+    def decisive(self) -> Finding | None:
+        """The finding that lets no verdict be given, whatever the figures; None if none does."""
+        found = (one for one in self.findings if one.severity == Severity.decisive)
+        return next(found, None)
 
     @property
     def codec_probability(self) -> float:
@@ -192,6 +212,7 @@ class Analysis:
         """Plain values: an entry of the JSON answer, schema 2."""
         return {
             "path": valid_unicode(self.path),
+            **_stated(self.excerpt),
             "status": "ok",
             "evidence": self.evidence.to_dict(),
             "verdict": self.verdict,
@@ -211,6 +232,33 @@ class Analysis:
             "findings": [finding.to_dict() for finding in self.findings],
         }
 
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> Self:
+        """The answer of an entry, for which `to_dict` gives the same entry again.
+
+        Raises:
+            KeyError: a key is missing.
+            TypeError: a value is of another type.
+        """
+        return cls(
+            path=entry["path"],
+            excerpt=Excerpt.from_dict(entry.get("excerpt")),
+            evidence=Evidence(**entry["evidence"]),
+            verdict=entry["verdict"],
+            probabilities=Record(entry["probabilities"]),
+            log10_lr=entry["log10_lr"],
+            log10_lr_neural=entry["log10_lr_neural"],
+            log10_lr_limit=entry["log10_lr_limit"],
+            taxonomy=Record({a: AxisAnswer.from_dict(v) for a, v in entry["taxonomy"].items()}),
+            familiarity=entry["familiarity"],
+            candidates=tuple(map(Candidate.from_dict, entry["candidates"])),
+            passages=tuple(Passage(**passage) for passage in entry["passages"]),
+            windows=tuple(WindowAnswer(**window) for window in entry["windows"]),
+            explanation=Record(entry["explanation"]["blocks"]),
+            findings=tuple(Finding(**finding) for finding in entry["findings"]),
+            raw={},
+        )
+
 
 @dataclass(frozen=True)
 class FileError:
@@ -221,24 +269,58 @@ class FileError:
         kind: a short stable word.
         message: for people.
         evidence: what is known of the file, by the names of `Evidence`.
+        excerpt: which part of the recording was meant.
     """
 
     path: str
     kind: str
     message: str
     evidence: Record[Any] = field(default_factory=Record)
+    excerpt: Excerpt = WHOLE
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: an entry of the JSON answer, schema 2."""
         return {
             "path": valid_unicode(self.path),
+            **_stated(self.excerpt),
             "status": "error",
             "evidence": dict(self.evidence),
             "error": {"kind": self.kind, "message": valid_unicode(self.message)},
         }
 
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> Self:
+        """The error of an entry, for which `to_dict` gives the same entry again.
+
+        Raises:
+            KeyError: a key is missing.
+            TypeError: a value is of another type.
+        """
+        return cls(
+            path=entry["path"],
+            excerpt=Excerpt.from_dict(entry.get("excerpt")),
+            evidence=Record(entry["evidence"]),
+            **entry["error"],
+        )
+
 
 Result = Analysis | FileError
+
+
+def result_from_dict(entry: Mapping[str, Any]) -> Result:
+    """The result of an entry of the JSON answer, schema 2.
+
+    Raises:
+        KeyError: a key is missing, or the status is unknown.
+        TypeError: a value is of another type.
+    """
+    kinds: Mapping[str, type[Result]] = {"ok": Analysis, "error": FileError}
+    return kinds[entry["status"]].from_dict(entry)
+
+
+def _stated(excerpt: Excerpt) -> dict[str, Any]:
+    """The excerpt as an entry has it: not at all where it is the whole recording."""
+    return {} if excerpt == WHOLE else {"excerpt": excerpt.to_dict()}
 
 
 def rounded(value: float, digits: int) -> float:

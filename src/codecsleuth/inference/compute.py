@@ -84,45 +84,52 @@ def has_bfloat16(device: str) -> bool:
     return any(there.get(feature, False) for feature in _CPU_FEATURES)
 
 
-class _SharedThreads:
-    """Torch's thread count is one number for the whole process, so its users are counted."""
+class _OneThread:
+    """Sets torch's thread count to 1 for the threads that compute here, and gives it back.
+
+    Each thread of a process has a number of its own, which it takes from the process's last setting
+    when it first asks torch for anything. A thread that begins while others compute here would
+    therefore take their 1 for its own: it is given the number that was there before them.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._before = 1
+        self._usual = 1
 
-    def enter(self) -> None:
+    def enter(self) -> int:
+        """Set 1; returns what to give back."""
         import torch
 
         with self._lock:
+            before = torch.get_num_threads()
             if self._users == 0:
-                self._before = torch.get_num_threads()
-                if self._before != 1:
-                    torch.set_num_threads(1)
+                self._usual = before
             self._users += 1
+            torch.set_num_threads(1)
+            return before if before != 1 else self._usual
 
-    def leave(self) -> None:
+    def leave(self, before: int) -> None:
+        """Give the number back, unless somebody has set another meanwhile."""
         import torch
 
         with self._lock:
             self._users -= 1
-            # Whoever has set another number meanwhile keeps it.
-            if self._users == 0 and self._before != 1 and torch.get_num_threads() == 1:
-                torch.set_num_threads(self._before)
+            if torch.get_num_threads() == 1:
+                torch.set_num_threads(before)
 
 
-_SHARED: Final = _SharedThreads()
+_ONE_THREAD: Final = _OneThread()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread, and give the others back when nobody needs that any more.
+    """Let torch compute on one thread in this one, and give the others back afterwards.
 
-    A sum's last bits depend on how many threads share it.
+    A sum's last bits depend on how many threads share it. Not to be nested.
     """
-    _SHARED.enter()
+    before = _ONE_THREAD.enter()
     try:
         yield
     finally:
-        _SHARED.leave()
+        _ONE_THREAD.leave(before)

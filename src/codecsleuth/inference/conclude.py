@@ -15,6 +15,7 @@ from codecsleuth.calibration import (
     UNKNOWN,
     VOCODER,
     Calibration,
+    detection_logits,
     familiarity,
 )
 from codecsleuth.findings import Finding, Severity, finding
@@ -64,8 +65,9 @@ def conclude(
         }
     )
     passages = find_passages(raw, calibration)
-    codec = float(calibration.log_odds(logits["BIN"]))
-    neural = calibration.neural_log_odds(logits["BIN"])
+    detection = detection_logits(logits)
+    codec = float(calibration.log_odds(detection))
+    neural = calibration.neural_log_odds(detection)
     return Analysis(
         path=path,
         evidence=raw.evidence,
@@ -91,7 +93,9 @@ def find_passages(raw: RawAnswer, calibration: Calibration) -> tuple[Passage, ..
     if not windows or _decided_against(raw.findings):
         return ()
     points = [
-        Point(one.start_s, one.end_s, float(calibration.trace_log_odds(one.logits["BIN"])))
+        Point(
+            one.start_s, one.end_s, float(calibration.trace_log_odds(detection_logits(one.logits)))
+        )
         for one in windows
     ]
     end = windows[-1].end_s
@@ -147,9 +151,13 @@ def _passage_findings(passages: Sequence[Passage]) -> Iterator[Finding]:
         yield finding("several_passages", neural=len(neural), seconds=seconds, all=len(passages))
 
 
+def _trace(logits: Logits, calibration: Calibration) -> float:
+    return float(calibration.trace_log_odds(detection_logits(logits)))
+
+
 def _probabilities(logits: Logits, calibration: Calibration) -> dict[str, float]:
-    found = calibration.probabilities(logits["BIN"])
-    return {name: float(value) for name, value in found.items()}
+    values = calibration.probabilities(detection_logits(logits))
+    return {name: float(value) for name, value in values.items()}
 
 
 def _named(probabilities: Mapping[str, float]) -> Record[float | None]:

@@ -19,16 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from codecsleuth.arrays import FloatArray, Samples
-from codecsleuth.audio.recording import (
-    WHOLE,
-    Excerpt,
-    Facts,
-    Recording,
-    array_recording,
-    open_recording,
-)
+from codecsleuth.audio.decode import Decoder, open_stream
+from codecsleuth.audio.facts import WHOLE, Excerpt, Facts
+from codecsleuth.audio.recording import Recording, array_recording, open_recording
+from codecsleuth.audio.source import open_source
 from codecsleuth.audio.windows import WINDOW_SAMPLES, Window, windows_between
-from codecsleuth.calibration import UNFITTED, Calibration, bin_from_axes
+from codecsleuth.calibration import UNFITTED, Calibration, bin_from_axes, detection_logits
 from codecsleuth.errors import AudioError, UsageError, WeightsError
 from codecsleuth.findings import Finding, finding
 from codecsleuth.inference.answer import Analysis, Logits
@@ -186,18 +182,34 @@ class Model:
             return self.analyze_file(str(audio))
         return self._concluded("", lambda exact: self._examine_array(audio, sample_rate, exact))
 
-    def analyze_file(self, path: str, excerpt: Excerpt = WHOLE, mapper: Mapper = map) -> Analysis:
+    def analyze_file(
+        self,
+        path: str,
+        excerpt: Excerpt = WHOLE,
+        *,
+        mapper: Mapper = map,
+        decoder: Decoder = open_stream,
+    ) -> Analysis:
         """Analyse a file, or a part of it.
 
         Args:
             path: of the file.
             excerpt: which part.
             mapper: how several windows are computed; does not touch the answer.
+            decoder: what decodes the file; does not touch the answer.
 
         Raises:
             AudioError: the audio cannot be analysed.
         """
-        return self._concluded(path, lambda exact: self._examine_file(path, excerpt, mapper, exact))
+        # Opened once, however often it is computed: what is piped in cannot be read again, and a
+        # file may be another one by then.
+        with open_source(path) as source:
+
+            def examine(exact: bool) -> RawAnswer:
+                with open_recording(source, excerpt, decoder) as recording:
+                    return self._examine(recording, mapper, exact)
+
+            return replace(self._concluded(path, examine), excerpt=excerpt)
 
     def logits(self, audio: AudioInput, sample_rate: int | None = None) -> Logits:
         """Uncalibrated logits ``(classes,)`` per task of a whole file or array.
@@ -215,17 +227,10 @@ class Model:
 
     def _too_close(self, answer: Analysis) -> bool:
         """Whether a rounded probability is near a threshold, so that rounding could decide."""
-        values = [value for value in answer.probabilities.values() if value is not None]
-        edges = self.calibration.thresholds().values()
-        return any(abs(value - edge) < _DOUBT for value in values for edge in edges)
-
-    def _examine_file(self, path: str, excerpt: Excerpt, mapper: Mapper, exact: bool) -> RawAnswer:
-        with open_recording(path, excerpt) as recording:
-            return self._examine(recording, mapper, exact)
+        known = {name: p for name, p in answer.probabilities.items() if p is not None}
+        return self.calibration.margin(known) < _DOUBT
 
     def _examine_array(self, audio: Any, sample_rate: int | None, exact: bool) -> RawAnswer:
-        if hasattr(audio, "read"):
-            raise AudioError("array", "a file object: give its path, or its samples as an array")
         return self._examine(array_recording(audio, sample_rate), map, exact)
 
     def _examine(self, recording: Recording, mapper: Mapper, exact: bool) -> RawAnswer:
@@ -235,7 +240,7 @@ class Model:
 
     def may_change(self, one: Logits, other: Logits) -> bool:
         """Whether a recording may change its kind between two windows, by their logits."""
-        odds = [float(self.calibration.trace_log_odds(of["BIN"])) for of in (one, other)]
+        odds = [float(self.calibration.trace_log_odds(detection_logits(of))) for of in (one, other)]
         return needs_refining(odds[0], odds[1], TIMELINE)
 
     def window_logits(self, windows: Sequence[Samples], *, exact: bool = False) -> list[Logits]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codecsleuth.arrays import FloatArray
-from codecsleuth.audio.recording import Evidence
+from codecsleuth.audio.facts import Evidence
 from codecsleuth.findings import Finding
 from codecsleuth.inference.aggregate import aggregate
 from codecsleuth.inference.answer import Logits

@@ -24,13 +24,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio import transforms
 
+from codecsleuth.models.statistics import (
+    FrameSets,
+    box_mean,
+    box_means,
+    deviation,
+    masked_mean,
+    masked_means,
+    mean_change,
+    power_of,
+    quantiles,
+    running_median,
+)
+
 SAMPLE_RATE: Final = 16_000
 
 FINE_FFT: Final = 2_048
 FINE_HOP: Final = 512
 FINE_BINS: Final = FINE_FFT // 2
-#: Bins (of 7.8 Hz) of the running median that stands for the spectral envelope.
-MEDIAN_BINS: Final = 31
 
 BAND_FFT: Final = 512
 BAND_HOP: Final = 80
@@ -41,8 +52,6 @@ MODULATION_FRAMES: Final = 256
 LEVEL_LAGS: Final = (1, 2, 4, 8)
 MEMORY_LAGS: Final = 16
 
-#: Frames this far (natural log of power) below the loudest are taken for digital silence.
-SILENCE: Final = 16.0
 FLOOR: Final = 1e-5
 
 #: Length that the cyclic analysis uses; bins of 0.25 Hz.
@@ -149,14 +158,14 @@ class FrontEnd(nn.Module):
 
     def _fine_blocks(self, waveforms: Tensor) -> dict[str, Tensor]:
         spectrum = self.fine(waveforms)
-        power = _power(spectrum)
+        power = power_of(spectrum)
         phases = _phase_statistics(spectrum[:, 1:], power[:, 1:])
         statistics = torch.cat([_level_statistics(power), phases], dim=1)
         envelope = functional.avg_pool1d(statistics, 8)
         return {"fine": statistics - running_median(statistics), "envelope": envelope}
 
     def _band_blocks(self, waveforms: Tensor) -> dict[str, Tensor]:
-        power = _power(self.bands(waveforms))
+        power = power_of(self.bands(waveforms))
         levels = torch.log(self.triangles @ power + FLOOR)
         frames = FrameSets.of(power, loud=0.6, quiet=0.3)
         centred = (levels - masked_mean(levels, frames.sound)[..., None]) * frames.sound[:, None]
@@ -191,146 +200,19 @@ class FrontEnd(nn.Module):
         return {"lines": torch.log(lines + 0.05), "combs": combs}
 
 
-@dataclass(frozen=True)
-class FrameSets:
-    """Which frames count as what, each a 0/1 mask ``(batch, frames)``; chosen by rank of power.
-
-    Attributes:
-        sound: not digital silence.
-        loud: the loudest.
-        middle: between the others.
-        quiet: the quietest that are not digital silence.
-    """
-
-    sound: Tensor
-    loud: Tensor
-    middle: Tensor
-    quiet: Tensor
-
-    @classmethod
-    def of(cls, power: Tensor, loud: float, quiet: float) -> FrameSets:
-        """Sort frames by ``(batch, bins, frames)`` power; ``loud`` and ``quiet`` are quantiles."""
-        energy = torch.log(power.mean(dim=1) + 1e-7)
-        sound = energy > energy.amax(dim=1, keepdim=True) - SILENCE
-        order = energy.argsort(dim=1, stable=True).argsort(dim=1, stable=True)
-        rank = order / max(energy.shape[1] - 1, 1)
-
-        def chosen(wanted: Tensor) -> Tensor:
-            mask = sound & wanted
-            enough = mask.sum(dim=1, keepdim=True) >= 2
-            return torch.where(enough, mask, sound).float()
-
-        middle = (rank >= 0.25) & (rank < loud)
-        return cls(sound.float(), chosen(rank >= loud), chosen(middle), chosen(rank < quiet))
-
-
-def _power(values: Tensor) -> Tensor:
-    return values.real.square() + values.imag.square()
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of ``(batch, bins, frames)`` over the frames of ``(batch, frames)``."""
-    return _masked_means(values, mask)[:, 0]
-
-
-def _masked_means(values: Tensor, *masks: Tensor) -> Tensor:
-    """Means of ``(batch, bins, frames)`` over each mask's frames, ``(batch, masks, bins)``."""
-    weights = torch.stack(masks, dim=1)
-    weights = weights / weights.sum(dim=-1, keepdim=True)
-    return weights @ values.transpose(1, 2)
-
-
-def running_median(values: Tensor, bins: int = MEDIAN_BINS) -> Tensor:
-    """Median over the last axis's neighbourhood, the ends reflected; same shape.
-
-    Neighbourhoods overlap, so that the sorted halves of all of them are made together, by merging
-    networks (Batcher, "Sorting networks and their applications", 1968) that work on whole arrays.
-    """
-    padded = functional.pad(values, (bins // 2, bins // 2), mode="reflect")
-    length, rank = values.shape[-1], bins // 2
-    made: dict[int, list[Tensor]] = {1: [padded]}
-    low = [row[..., :length] for row in _sorted_neighbourhoods(made, rank + 1)]
-    high = [row[..., rank + 1 : rank + 1 + length] for row in _sorted_neighbourhoods(made, rank)]
-    median = low[rank]
-    for place in range(rank):
-        median = torch.minimum(median, torch.maximum(low[place], high[rank - 1 - place]))
-    return median
-
-
-def _sorted_neighbourhoods(made: dict[int, list[Tensor]], size: int) -> list[Tensor]:
-    """Every run of ``size`` values in order: the n-th array has the n-th smallest of each run."""
-    if size not in made:
-        first = 1 << ((size - 1).bit_length() - 1)
-        low = _sorted_neighbourhoods(made, first)
-        high = [row[..., first:] for row in _sorted_neighbourhoods(made, size - first)]
-        length = high[0].shape[-1]
-        made[size] = _merge_sorted([row[..., :length] for row in low], high)
-    return made[size]
-
-
-def _merge_sorted(low: list[Tensor], high: list[Tensor]) -> list[Tensor]:
-    """Batcher's odd-even merge of two sorted lists of arrays, place by place."""
-    if not low or not high:
-        return low or high
-    if len(low) == len(high) == 1:
-        return [torch.minimum(low[0], high[0]), torch.maximum(low[0], high[0])]
-    even = _merge_sorted(low[::2], high[::2])
-    odd = _merge_sorted(low[1::2], high[1::2])
-    pairs = list(zip(odd, even[1:], strict=False))
-    merged = [even[0]]
-    for one, other in pairs:
-        merged += [torch.minimum(one, other), torch.maximum(one, other)]
-    return merged + odd[len(pairs) :] + even[1 + len(pairs) :]
-
-
-def box_means(values: Tensor, *sizes: int) -> list[Tensor]:
-    """Means over the last axis's neighbourhoods of odd sizes, shorter at the ends; same shapes."""
-    length = values.shape[-1]
-    sums = values.cumsum(dim=-1, dtype=torch.float64)
-    places = torch.arange(length, device=values.device)
-    means = []
-    for size in sizes:
-        half = size // 2
-        before = functional.pad(sums[..., : length - half - 1], (half + 1, 0))
-        after = torch.cat([sums[..., half:], sums[..., -1:].expand(*sums.shape[:-1], half)], dim=-1)
-        count = (places + half + 1).clamp(max=length) - (places - half).clamp(min=0)
-        means.append(((after - before) / count).to(values.dtype))
-    return means
-
-
-def box_mean(values: Tensor, size: int) -> Tensor:
-    """Mean over the last axis's neighbourhood of an odd size, shorter at the ends; same shape."""
-    return box_means(values, size)[0]
-
-
 def _level_statistics(power: Tensor) -> Tensor:
     """Nine statistics over time of the log power of each bin, ``(batch, 9, bins)``."""
     frames = FrameSets.of(power, loud=0.6, quiet=0.3)
     power = power[:, 1:]
     levels = torch.log(power + FLOOR)
-    means = _masked_means(levels, frames.loud, frames.middle, frames.quiet, frames.sound)
-    low, high = _quantiles(levels, (0.05, 0.95))
+    means = masked_means(levels, frames.loud, frames.middle, frames.quiet, frames.sound)
+    low, high = quantiles(levels, (0.05, 0.95))
     statistics = [
-        *(means, _deviation(levels, means[:, 3], frames.sound)[:, None]),
-        *(_change(levels, 1)[:, None], torch.log(_masked_means(power, frames.sound) + FLOOR)),
+        *(means, deviation(levels, means[:, 3], frames.sound)[:, None]),
+        *(mean_change(levels, 1)[:, None], torch.log(masked_means(power, frames.sound) + FLOOR)),
         *(low[:, None], high[:, None]),
     ]
     return torch.cat(statistics, dim=1)
-
-
-def _deviation(levels: Tensor, mean: Tensor, mask: Tensor) -> Tensor:
-    return masked_mean((levels - mean[..., None]).square_(), mask).sqrt()
-
-
-def _change(levels: Tensor, lag: int) -> Tensor:
-    """Mean absolute change over so many frames."""
-    return (levels[..., lag:] - levels[..., :-lag]).abs_().mean(dim=-1)
-
-
-def _quantiles(levels: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
-    # Order statistics, not interpolated, which need no sort.
-    last = levels.shape[-1] - 1
-    return [levels.kthvalue(round(share * last) + 1, dim=-1).values for share in shares]
 
 
 def _phase_statistics(spectrum: Tensor, power: Tensor) -> Tensor:
@@ -347,13 +229,13 @@ def _phase_statistics(spectrum: Tensor, power: Tensor) -> Tensor:
 
 def _band_statistics(levels: Tensor, frames: FrameSets) -> Tensor:
     """Ten statistics of the log level of each band, ``(batch, 10, bands)``."""
-    means = _masked_means(levels, frames.loud, frames.quiet, frames.sound)
+    means = masked_means(levels, frames.loud, frames.quiet, frames.sound)
     mean = means[:, 2]
-    deviation = _deviation(levels, mean, frames.sound)
-    scaled = (levels - mean[..., None]) / (deviation[..., None] + 1e-3)
+    spread = deviation(levels, mean, frames.sound)
+    scaled = (levels - mean[..., None]) / (spread[..., None] + 1e-3)
     statistics = [
-        *(means, deviation[:, None]),
-        *(_change(levels, lag)[:, None] for lag in LEVEL_LAGS),
+        *(means, spread[:, None]),
+        *(mean_change(levels, lag)[:, None] for lag in LEVEL_LAGS),
         levels.diff(n=2, dim=-1).abs().mean(dim=-1)[:, None],
         masked_mean(scaled**3, frames.sound).clamp(-5.0, 5.0)[:, None],
     ]
@@ -368,7 +250,7 @@ def _bin_statistics(power: Tensor, frames: FrameSets) -> Tensor:
     tonality = tonality - masked_mean(levels, frames.sound)
     rough = levels - _mean_of_nine_bins(levels)
     roughness = masked_mean(rough.square_(), frames.sound).sqrt()
-    statistics = torch.stack([tonality, roughness, _change(levels, 1)], dim=1)
+    statistics = torch.stack([tonality, roughness, mean_change(levels, 1)], dim=1)
     return functional.avg_pool1d(statistics, statistics.shape[-1] // BANDS)
 
 
@@ -408,7 +290,7 @@ def _memory(bands: Tensor) -> Tensor:
 def _whitened(waveforms: Tensor) -> Tensor:
     """Spectrum ``(batch, 32,000)`` of 4 s in bins of 0.25 Hz, its envelope taken away."""
     spectrum: Tensor = torch.fft.rfft(waveforms)[:, : CYCLE_SAMPLES // 2]
-    magnitude = _power(spectrum).sqrt()
+    magnitude = power_of(spectrum).sqrt()
     return torch.div(spectrum, box_mean(magnitude, 801) + 1e-9)
 
 
@@ -416,14 +298,14 @@ def _narrow_bands(whitened: Tensor) -> Tensor:
     """Squared envelopes of bands of 1,250 Hz, sampled at twice that rate."""
     width = CYCLE_BAND_HZ * CYCLE_BINS_PER_HZ
     bands = whitened[:, : CYCLE_BANDS * width].reshape(-1, CYCLE_BANDS, width)
-    return _power(torch.fft.ifft(bands, n=2 * width, norm="forward"))
+    return power_of(torch.fft.ifft(bands, n=2 * width, norm="forward"))
 
 
 def _broad_band(whitened: Tensor) -> Tensor:
     """Squared envelope of nearly the whole band."""
     low, high = (edge * CYCLE_BINS_PER_HZ for edge in BROAD_HZ)
     length = BROAD_RATE * CYCLE_BINS_PER_HZ
-    return _power(torch.fft.ifft(whitened[:, None, low:high], n=length, norm="forward"))
+    return power_of(torch.fft.ifft(whitened[:, None, low:high], n=length, norm="forward"))
 
 
 def _cyclic_spectrum(envelopes: Tensor, rate: int) -> Tensor:
@@ -441,7 +323,7 @@ def _cyclic_spectrum(envelopes: Tensor, rate: int) -> Tensor:
     levelled = torch.log(envelopes / (box_mean(envelopes, rate // 10 + 1) + 1e-12) + 1e-3)
     levelled = levelled - levelled.mean(dim=-1, keepdim=True)
     window = torch.hann_window(levelled.shape[-1], device=levelled.device)
-    power = _power(torch.fft.rfft(levelled * window))
+    power = power_of(torch.fft.rfft(levelled * window))
     near, around = box_means(power, 5, 161)
     return near / (around + 1e-9)
 
@@ -466,3 +348,16 @@ def _triangles(bands: int, bins: int) -> Tensor:
     falling = (centres[2:, None] - places) / (centres[2:] - centres[1:-1])[:, None]
     weights = torch.minimum(rising, falling).clamp(min=0.0)
     return weights / weights.sum(dim=1, keepdim=True)
+
+
+def cyclic_spectrum(waveforms: Tensor) -> Tensor:
+    """Cyclic spectrum of the narrow bands together, as `FrontEnd` measures it.
+
+    Args:
+        waveforms: ``(batch, CYCLE_SAMPLES or more)`` at 16 kHz.
+
+    Returns:
+        ``(batch, bins)`` in bins of 0.25 Hz; 1 where nothing stands out.
+    """
+    envelopes = _narrow_bands(_whitened(waveforms[:, :CYCLE_SAMPLES]))
+    return _cyclic_spectrum(envelopes, CYCLE_BAND_HZ * 2).mean(dim=1)

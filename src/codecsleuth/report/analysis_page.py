@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from markupsafe import Markup
+
+from codecsleuth import verdict
+from codecsleuth.audio.facts import Excerpt
 from codecsleuth.calibration import UNKNOWN
-from codecsleuth.inference.answer import Result
+from codecsleuth.inference.answer import Analysis, Result
+from codecsleuth.inference.explain import BASE, LIMIT
+from codecsleuth.report.case import Case
 from codecsleuth.report.header import Header
-from codecsleuth.report.page import render_page
+from codecsleuth.report.page import render_page, template_text
+from codecsleuth.report.pictures import MOST_AUDIO_S, MOST_FILES, Picture, take_picture
+from codecsleuth.report.statement import (
+    PROPOSITIONS,
+    VERDICT_NOTES,
+    error_rates,
+    limit_words,
+    meaning,
+)
+from codecsleuth.report.strip import strip
 from codecsleuth.report.summary import Summary
 from codecsleuth.report.words import (
     AXIS_TITLES,
     DISCLAIMER,
     SCALE_LIMIT,
     clock,
+    excerpt,
     probability,
     ratio,
     support,
 )
-from codecsleuth.verdict import OUTCOMES
 
 #: What each class of an axis means, for somebody who has not read the paper.
 CLASS_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -40,40 +56,47 @@ CLASS_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "Frequency": "the decoder builds a spectrum that is then turned into sound",
     },
 }
-_BARS: Final = 240
-#: Size of the timeline in units of its SVG.
-_WIDTH: Final = 900.0
-_HEIGHT: Final = 90.0
+#: What each term of an explanation is, in a few words.
+BLOCK_WORDS: Final[Mapping[str, str]] = {
+    "fine": "lines at fixed frequencies",
+    "envelope": "long-term spectrum",
+    "coarse": "levels of bands and their changes",
+    "agreement": "how bands move together",
+    "memory": "how bands go on in time",
+    "modulation": "slow modulation",
+    "lines": "modulation at single frequencies",
+    "combs": "modulation at multiples of frame rates",
+    BASE: "starting point: a clip with average statistics",
+    LIMIT: "cut off at the limit",
+}
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+
+Entry = Mapping[str, Any]
+Pictures = Mapping[int, Picture]
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A piece of the timeline, one segment or several.
+class PageOptions:
+    """What a page has beside the answers.
 
     Attributes:
-        x: left edge in the drawing.
-        width: in the drawing.
-        top: upper edge at the pieces' mean probability.
-        peak: upper edge at their highest.
-        look: the verdict that the mean would have.
-        hint: time and probability in words.
+        case: what the examiner states.
+        embed_audio: whether recordings are part of the page.
+        tell: gets a line on what is left out.
     """
 
-    x: float
-    width: float
-    top: float
-    peak: float
-    look: str
-    hint: str
+    case: Case = field(default_factory=Case)
+    embed_audio: bool = False
+    tell: Callable[[str], None] = lambda _: None
 
 
 class PageWriter:
     """Holds a run's entries, and writes the page at its end; see `codecsleuth.report.writers`."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
+    def __init__(self, write: Callable[[str], None], options: PageOptions | None = None) -> None:
+        self._write, self._options = write, options or PageOptions()
         self._content: dict[str, Any] = {}
-        self._entries: list[dict[str, Any]] = []
+        self._results: list[Result] = []
 
     def begin(self, header: Header) -> None:
         """Take what the run states of itself."""
@@ -81,72 +104,147 @@ class PageWriter:
 
     def result(self, result: Result) -> None:
         """Take an entry."""
-        self._entries.append(result.to_dict())
+        self._results.append(result)
 
     def end(self, summary: Summary) -> None:
-        """Write the page."""
-        self._write(
-            analysis_page({**self._content, "summary": summary.to_dict(), "results": self._entries})
-        )
+        """Read the recordings again that are drawn, and write the page."""
+        entries = [result.to_dict() for result in self._results]
+        content = {**self._content, "summary": summary.to_dict(), "results": entries}
+        self._write(analysis_page(content, self._options.case, self._pictures(entries)))
+
+    def _pictures(self, entries: Sequence[Entry]) -> dict[int, Picture]:
+        """Pictures of the recordings that have a full section, the strongest evidence first."""
+        pictures: dict[int, Picture] = {}
+        left_s = MOST_AUDIO_S
+        for place in order(entries):
+            result = self._results[place]
+            if not isinstance(result, Analysis) or _is_short(entries[place], len(entries)):
+                continue
+            if len(pictures) == MOST_FILES:
+                break
+            audio = self._options.embed_audio and result.evidence.duration_s <= left_s
+            if self._options.embed_audio and not audio:
+                self._options.tell(
+                    f"--embed-audio: {result.path} left out; a page holds at most "
+                    f"{MOST_AUDIO_S / 60:g} minutes of audio"
+                )
+            left_s -= result.evidence.duration_s * audio
+            pictures[place] = take_picture(result, audio=audio)
+        return pictures
 
 
-def analysis_page(content: Mapping[str, Any]) -> str:
+def analysis_page(
+    content: Mapping[str, Any], case: Case | None = None, pictures: Pictures | None = None
+) -> str:
     """The page of a whole run.
 
     Args:
         content: the JSON document, see ``docs/schema/analysis.schema.json``.
+        case: what the examiner states.
+        pictures: of results, by their place in the document.
 
     Returns:
-        HTML that needs nothing else; the same bytes for the same document.
+        HTML that needs nothing else; the same bytes for the same arguments.
     """
-    settings = content["settings"]
+    results, case, pictures = content["results"], case or Case(), pictures or {}
+    performance = content["model"].get("performance")
+    script = template_text("overview.js").strip() if len(results) > 1 else ""
+    files = [
+        _file(results[place], content, case, pictures.get(place, Picture()))
+        for place in order(results)
+    ]
     return render_page(
         "analysis.html",
         tool=content["tool"],
         model=content["model"],
-        settings=settings,
+        settings=content["settings"],
         summary=content["summary"],
-        files=[_file(result, settings) for result in content["results"]],
-        verdicts=OUTCOMES,
-        verdict_words={one.name: one.words for one in OUTCOMES},
+        case=case,
+        files=files,
+        counts=_counts(results),
+        has_exhibits=any(file["exhibit"] != case.exhibit for file in files),
+        policy=_policy(script),
+        script=Markup(script),
+        propositions=PROPOSITIONS,
+        general_rates=error_rates(performance),
+        verdict_words={one.name: one.words for one in verdict.OUTCOMES},
+        short_words={one.name: one.short for one in verdict.OUTCOMES},
         disclaimer=DISCLAIMER,
         limit=SCALE_LIMIT,
         probability=probability,
+        clock=clock,
     )
 
 
-def _file(result: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def order(entries: Sequence[Entry]) -> list[int]:
+    """Places of entries by evidence: neural traces first, then by likelihood ratio; errors last."""
+    return sorted(range(len(entries)), key=lambda place: (*_rank(entries[place]), place))
+
+
+def _rank(entry: Entry) -> tuple[bool, bool, float]:
+    if entry["status"] == "error":
+        return (True, True, 0.0)
+    return (False, not verdict.by_name(entry["verdict"]).neural, -entry["log10_lr"])
+
+
+def _is_short(entry: Entry, files: int) -> bool:
+    """Whether an entry of a batch is a line that unfolds: there is no trace to show."""
+    return files > 1 and entry["status"] == "ok" and entry["verdict"] == verdict.BONA_FIDE
+
+
+def _counts(entries: Sequence[Entry]) -> list[tuple[verdict.Verdict, int]]:
+    names = [entry.get("verdict", verdict.ERROR.name) for entry in entries]
+    return [(row, names.count(row.name)) for row in verdict.OUTCOMES if row.name in names]
+
+
+def _policy(script: str) -> str:
+    """What the browser may run: the one script, by its hash, and nothing else."""
+    if not script:
+        return _POLICY
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return f"{_POLICY}; script-src 'sha256-{digest}'"
+
+
+def _file(entry: Entry, content: Mapping[str, Any], case: Case, picture: Picture) -> dict[str, Any]:
     """What a template needs of one result, beside the result."""
-    if result["status"] == "error":
-        return {"result": result, "look": "error"}
-    log10_lr = result["log10_lr"]
+    part = excerpt(Excerpt.from_dict(entry.get("excerpt")))
+    named = {"name": entry["path"] + (f" ({part})" if part else ""), "part": part}
+    exhibit = case.exhibit_of(entry["path"], entry["evidence"].get("sha256") or "")
+    if entry["status"] == "error":
+        look = verdict.ERROR.name
+        return {**named, "result": entry, "look": look, "exhibit": exhibit, "short": False}
+    row, log10_lr = verdict.by_name(entry["verdict"]), entry["log10_lr"]
     return {
-        "result": result,
-        "look": result["verdict"],
+        **named,
+        "result": entry,
+        "look": row.name,
+        "exhibit": exhibit,
+        "short": _is_short(entry, len(content["results"])),
+        "states_codec": row.states_codec,
         "ratio": ratio(log10_lr),
         "support": support(log10_lr),
-        "meaning": _meaning(log10_lr),
-        "needle": round(50 + 50 * max(-1.0, min(1.0, log10_lr / SCALE_LIMIT)), 2),
-        "axes": [_axis(axis, answer) for axis, answer in result["taxonomy"].items()],
-        "bars": list(_bars(result["windows"], settings)),
-        "times": list(_times(result["windows"])),
-        "lines": [
-            round(_HEIGHT * (1 - settings[name]), 1)
-            for name in ("codec_threshold", "bona_fide_threshold")
-        ],
+        "meaning": meaning(log10_lr),
+        "note": VERDICT_NOTES.get(row.name, ""),
+        "limit_words": limit_words(log10_lr, entry["log10_lr_limit"]),
+        "neural_ratio": _neural_ratio(entry),
+        "rates": error_rates(content["model"].get("performance"), entry),
+        "needle": _needle(log10_lr),
+        "axes": [_axis(axis, answer) for axis, answer in entry["taxonomy"].items()],
+        "strip": strip(entry, content["settings"]),
+        "blocks": _blocks(entry["explanation"]["blocks"]),
+        "picture": picture,
     }
 
 
-def _meaning(log10_lr: float) -> str:
-    """A likelihood ratio in a sentence."""
-    odds = ratio(abs(log10_lr)).partition(" ")[0]
-    if odds == "1":
-        return "What was measured is as probable with a neural codec as without one."
-    which = ("has passed", "has not passed") if log10_lr > 0 else ("has not passed", "has passed")
-    return (
-        f"What was measured is about {odds} times as probable if the speech {which[0]} through "
-        f"such a codec as if it {which[1]} through one."
-    )
+def _needle(log10_lr: float) -> float:
+    return round(50 + 50 * max(-1.0, min(1.0, log10_lr / SCALE_LIMIT)), 2)
+
+
+def _neural_ratio(entry: Entry) -> str:
+    log10_lr = entry["log10_lr_neural"]
+    if log10_lr is None:
+        return ""
+    return f"{ratio(log10_lr)} (log10 {log10_lr:g}), {support(log10_lr, 'neural synthesis')}"
 
 
 def _axis(axis: str, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,47 +258,19 @@ def _axis(axis: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bars(windows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> Iterator[Bar]:
-    """The timeline, cut halfway between the middles of neighbouring windows."""
-    if not windows:
-        return
-    middles = [(one["start_s"] + one["end_s"]) / 2 for one in windows]
-    cuts = [(one + other) / 2 for one, other in pairwise(middles)]
-    start, end = windows[0]["start_s"], windows[-1]["end_s"]
-    edges = [start, *cuts, end]
-    step = -(-len(windows) // _BARS)
-    unit = _WIDTH / max(end - start, 1e-9)
-    for first in range(0, len(windows), step):
-        group = windows[first : first + step]
-        values = [one["codec_probability"] for one in group]
-        mean, last = sum(values) / len(values), min(first + step, len(windows))
-        yield Bar(
-            x=round((edges[first] - start) * unit, 2),
-            width=round((edges[last] - edges[first]) * unit, 2),
-            top=round(_HEIGHT * (1 - mean), 1),
-            peak=round(_HEIGHT * (1 - max(values)), 1),
-            look=_look(mean, settings),
-            hint=f"{clock(group[0]['start_s'])} to {clock(group[-1]['end_s'])}: "
-            + " to ".join(dict.fromkeys(probability(p) for p in (min(values), max(values)))),
-        )
-
-
-def _look(value: float, settings: Mapping[str, Any]) -> str:
-    if value >= settings["codec_threshold"]:
-        return "codec"
-    return "bona_fide" if value <= settings["bona_fide_threshold"] else "inconclusive"
-
-
-def _times(windows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, str]]:
-    """Marks below the timeline at round times, six or so."""
-    if not windows:
-        return
-    start, end = windows[0]["start_s"], windows[-1]["end_s"]
-    steps = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
-    step = next((step for step in steps if (end - start) / step <= 9), 14400)
-    count = int((end - start) / step + 1e-9)
-    for number in range(count + 1):
-        yield (
-            round(_WIDTH * number * step / max(end - start, 1e-9), 1),
-            clock(start + number * step),
-        )
+def _blocks(terms: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Bars to the left and right of nothing, the largest terms first, in per cent of the width."""
+    largest = max((abs(term) for term in terms.values()), default=0.0) or 1.0
+    ordered = sorted(terms.items(), key=lambda pair: (pair[0] in (BASE, LIMIT), -abs(pair[1])))
+    return [
+        {
+            "name": name,
+            "words": BLOCK_WORDS.get(name, ""),
+            "term": f"{term:+.2f}",
+            "look": verdict.CODEC if term > 0 else verdict.BONA_FIDE,
+            "left": round(50 - 50 * max(0.0, -term) / largest, 1),
+            "width": round(50 * abs(term) / largest, 1),
+        }
+        for name, term in ordered
+        if term or name not in (BASE, LIMIT)
+    ]

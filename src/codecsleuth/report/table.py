@@ -26,7 +26,15 @@ from codecsleuth.inference.answer import (
 from codecsleuth.inference.explain import BASE, LIMIT
 from codecsleuth.report.header import Header
 from codecsleuth.report.summary import Summary, outcome
-from codecsleuth.report.words import AXIS_TITLES, DISCLAIMER, clock, probability, ratio, support
+from codecsleuth.report.words import (
+    AXIS_TITLES,
+    DISCLAIMER,
+    clock,
+    excerpt,
+    probability,
+    ratio,
+    support,
+)
 from codecsleuth.text import printable, shorten
 
 #: Width from which a file takes one line.
@@ -40,9 +48,9 @@ _UNKNOWN_NOTE: Final = (
 )
 _BRACKETS_NOTE: Final = "( ) the codec's kind if there were one; the verdict does not say so."
 _SHORT_CLASSES: Final = {
-    "Semantic distillation": "Semantic d.",
-    "Disentanglement": "Disentangl.",
-    "Frequency": "Freq.",
+    "Semantic distillation": "Semantic",
+    "Disentanglement": "Disent.",
+    "Frequency": "Freq",
     UNKNOWN: "?",
 }
 #: Title and cells of each column beside the file's name.
@@ -50,15 +58,22 @@ _COLUMNS: Final = (
     ("Verdict", 16),
     ("log10 LR", 8),
     ("Codec", 5),
-    ("VQ", 9),
-    ("AUX", 17),
-    ("DEC", 11),
+    ("VQ", 11),
+    ("AUX", 16),
+    ("DEC", 12),
 )
 _GAP: Final = 2
 
 SORTS: Final[Mapping[str, Callable[[Result], float]]] = {
-    "evidence": lambda result: -result.log10_lr if isinstance(result, Analysis) else float("inf"),
+    "evidence": lambda result: -_stated(result),
 }
+
+
+def _stated(result: Result) -> float:
+    """The evidence that an answer states; none where there is no answer, or nothing to go by."""
+    if isinstance(result, FileError) or result.decisive:
+        return float("-inf")
+    return result.log10_lr
 
 
 class TableWriter:
@@ -106,12 +121,12 @@ class TableWriter:
             self._console.print(self._footer())
 
     def _line(self, result: Result) -> None:
-        self._print_row(Text(printable(result.path)), list(self._cells(result)))
+        self._print_row(Text(_name(result)), list(self._cells(result)))
         if isinstance(result, Analysis):
             kinds = [f.kind for f in result.findings if f.severity != Severity.note]
             if kinds:
                 listed = ", ".join(kind.replace("_", " ") for kind in kinds)
-                self._warnings.append(f"{printable(result.path)}: {listed}")
+                self._warnings.append(f"{_name(result)}: {listed}")
 
     def _print_row(self, name: Text, cells: Sequence[Text]) -> None:
         """One line where there is room for it, else the name above the rest."""
@@ -136,6 +151,9 @@ class TableWriter:
             yield from (Text("-") for _ in _COLUMNS[1:])
             return
         yield Text(row.short, row.style)
+        if result.decisive:
+            yield from (Text("-") for _ in _COLUMNS[1:])
+            return
         yield Text(f"{result.log10_lr:+.2f}")
         yield Text(probability(result.codec_probability))
         for axis in AXIS_TITLES:
@@ -177,6 +195,12 @@ class TableWriter:
         return Text(f"{DISCLAIMER} Model: {model['name']} {model['version']}.", "dim")
 
 
+def _name(result: Result) -> str:
+    """The path, and which part of the recording if not all of it."""
+    part = excerpt(result.excerpt)
+    return printable(result.path) + (f" ({part})" if part else "")
+
+
 def _padded(text: Text, cells: int) -> Text:
     return text + Text(" " * max(0, cells - cell_len(text.plain)))
 
@@ -195,14 +219,14 @@ def _account(result: Analysis, width: int) -> Group:
         f"{facts.duration_s:.2f} s, {facts.bytes:,} bytes; decoded by {facts.decoder}"
     )
     parts: list[RenderableType] = [
-        Text(shorten(printable(result.path), 2 * width), "bold"),
+        Text(shorten(_name(result), 2 * width), "bold"),
         Text(described, "dim"),
         Text(f"sha256 {facts.sha256}", "dim"),
         Text(),
         _evidence(result),
-        Text(),
-        _axes(result),
     ]
+    if not result.decisive:
+        parts += [Text(), _axes(result)]
     if result.findings:
         parts += [Text(), Text("Findings", "bold")]
         parts += [
@@ -216,11 +240,17 @@ def _evidence(result: Analysis) -> Table:
     row = verdict.by_name(result.verdict)
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_row("Verdict", Text(row.words, row.style))
+    if result.decisive:
+        table.add_row("Likelihood ratio", "not stated: see the findings")
+        return table
     table.add_row(
         "Codec probability", f"{probability(result.codec_probability)} (at even prior odds)"
     )
     odds = f"{ratio(result.log10_lr)}, {support(result.log10_lr)}"
     table.add_row("Likelihood ratio", odds)
+    if (neural := result.log10_lr_neural) is not None:
+        words = f"{ratio(neural)}, {support(neural, 'neural synthesis')}"
+        table.add_row("Codec or vocoder", words)
     if len(result.windows) > 1:
         table.add_row("Windows", _spread(result.windows))
     if len(result.passages) > 1:

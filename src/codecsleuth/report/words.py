@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+from codecsleuth.audio.facts import WHOLE, Excerpt
+
 AXIS_TITLES: Final = MappingProxyType(
     {
         "vq": "Vector quantisation (VQ)",
@@ -32,18 +34,33 @@ DISCLAIMER: Final = (
 )
 
 
-def support(log10_lr: float) -> str:
+def support(log10_lr: float, what: str = "neural codec") -> str:
     """What a likelihood ratio means, such as "moderate support for a neural codec"."""
     strength = next((words for least, words in _SUPPORT if abs(log10_lr) >= least), "")
     if not strength:
         return "no support for either side"
-    return f"{strength} for {'a' if log10_lr > 0 else 'no'} neural codec"
+    article = "a " if what == "neural codec" else ""
+    return f"{strength} for {article if log10_lr > 0 else 'no '}{what}"
 
 
 def ratio(log10_lr: float) -> str:
     """A likelihood ratio as odds with the larger number written out, such as ``1 : 250``."""
     larger = f"{float(f'{10 ** abs(log10_lr):.2g}'):,.10g}"
     return f"{larger} : 1" if log10_lr >= 0 else f"1 : {larger}"
+
+
+def excerpt(part: Excerpt) -> str:
+    """Which part of a recording, such as ``from 1 to 3.5 s, channel 2``; empty for the whole."""
+    pieces = []
+    if part.end_s is not None:
+        pieces.append(f"from {part.start_s:g} to {part.end_s:g} s")
+    elif part.start_s != WHOLE.start_s:
+        pieces.append(f"from {part.start_s:g} s")
+    if part.channel is not None:
+        pieces.append(f"channel {part.channel}")
+    if part.track != WHOLE.track:
+        pieces.append(f"track {part.track}")
+    return ", ".join(pieces)
 
 
 def probability(value: float) -> str:

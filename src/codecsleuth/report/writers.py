@@ -21,10 +21,8 @@ Write = Callable[[str], None]
 #: What makes a spreadsheet take a text for a formula.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
-RUN_COLUMNS: Final = (
-    *("schema", "tool_version", "model", "model_sha256"),
-    *("codec_threshold", "bona_fide_threshold"),
-)
+THRESHOLDS: Final = ("codec_threshold", "bona_fide_threshold")
+RUN_COLUMNS: Final = ("schema", "tool_version", "model", "model_sha256", *THRESHOLDS)
 CSV_COLUMNS: Final = (
     *("path", "status", "verdict", "codec_probability", "vocoder_probability"),
     *("bona_fide_probability", "log10_lr", "log10_lr_neural", "log10_lr_limit"),
@@ -32,6 +30,7 @@ CSV_COLUMNS: Final = (
     *("aux", "aux_likeliest", "aux_probability"),
     *("dec", "dec_likeliest", "dec_probability"),
     *("familiarity", "candidates", "passages", "findings"),
+    *("start_s", "end_s", "channel", "track"),
     *("duration_s", "speech_s", "sample_rate", "channels", "container", "coding", "decoder"),
     *("bytes", "sha256", "error_kind", "error_message"),
     *RUN_COLUMNS,
@@ -109,7 +108,7 @@ class CsvWriter:
             "tool_version": content["tool"]["version"],
             "model": f"{model['name']} {model['version']}",
             "model_sha256": model["sha256"],
-            **content["settings"],
+            **{name: content["settings"][name] for name in THRESHOLDS},
         }
         self._record(CSV_COLUMNS)
 
@@ -129,11 +128,10 @@ class CsvWriter:
 
 def _csv_values(result: Result) -> dict[str, Any]:
     entry = result.to_dict()
+    entry |= entry["evidence"] | entry.get("excerpt", {})
     if isinstance(result, FileError):
-        error = {f"error_{name}": value for name, value in entry["error"].items()}
-        return {**entry["evidence"], "path": entry["path"], "status": entry["status"], **error}
+        return entry | {f"error_{name}": value for name, value in entry["error"].items()}
     return {
-        **entry["evidence"],
         **entry,
         **{f"{name}_probability": p for name, p in entry["probabilities"].items()},
         **_axis_values(entry["taxonomy"]),

@@ -13,9 +13,12 @@ from torch.nn import functional
 
 from codecsleuth.arrays import BoolArray, FloatArray, IntArray, sigmoid
 from codecsleuth.calibration import BONA_FIDE, CODEC, Calibration, detection_log_odds
+from codecsleuth.data.items import Item, class_indices
 from codecsleuth.errors import DataError
 from codecsleuth.models.compact import QualityCalibration
 from codecsleuth.taxonomy import AXES, CLASSES
+from codecsleuth.training.affine import fit_affine
+from codecsleuth.training.detection_fitting import clips_of, fit_detection
 from codecsleuth.training.held_out import FAMILIARITY, KNOWN_FAMILY, QUALITY, HeldOut
 
 #: Share of the clips of known codec families, from held-out sources, whose open-set score may be
@@ -43,17 +46,17 @@ class Targets:
 
 
 def calibrate(
-    quality_calibration: QualityCalibration, held_out: HeldOut, labels: Mapping[str, IntArray]
+    quality_calibration: QualityCalibration, held_out: HeldOut, items: Sequence[Item]
 ) -> Calibration:
     """Fit a network's calibration by quality measure, and the calibration that follows it.
 
-    Detection is fitted to codec and bona fide alone; clips of other classes are left out.
+    With two detection classes, clips of other labels are left out; with three, see
+    `codecsleuth.training.detection_fitting`.
 
     Args:
         quality_calibration: of the network; changed.
         held_out: outputs to fit to.
-        labels: true classes of its clips, ``(clips,)`` per task, -1 where unknown; those of ``BIN``
-            in the order of the network's detection classes.
+        items: its clips.
 
     Raises:
         DataError: the outputs are of a network with other detection classes, or there are no clips
@@ -62,10 +65,15 @@ def calibrate(
     flat = {name: np.concatenate(list(views)) for name, views in held_out.outputs.items()}
     quality = flat.pop(QUALITY)
     familiar, known = flat.pop(FAMILIARITY, None), flat.pop(KNOWN_FAMILY, None)
-    clips = len(held_out.rows)
-    tiled = {task: np.tile(labels[task], len(quality) // clips) for task in flat}
+    clips, classes = len(held_out.rows), quality_calibration.classes
+    tiled = {
+        task: np.tile(
+            class_indices(items, task, classes if task == "BIN" else None), len(quality) // clips
+        )
+        for task in flat
+        if task in CLASSES
+    }
     if "BIN" in flat:
-        classes = quality_calibration.classes
         if flat["BIN"].shape[1] != len(classes):
             raise DataError("the held-out outputs are of networks with other detection classes")
         slope, shift = fit_quality_calibration(flat["BIN"], quality, tiled["BIN"], classes)
@@ -75,9 +83,9 @@ def calibrate(
         scaled = quality_calibration(torch.from_numpy(flat["BIN"]), measured)
         flat["BIN"] = scaled.double().numpy()
     unaugmented = np.arange(len(quality)) < clips
-    calibration = fit_calibration(
-        flat, tiled, unaugmented=unaugmented, classes=quality_calibration.classes
-    )
+    calibration = fit_calibration(flat, tiled, unaugmented=unaugmented, classes=classes)
+    if calibration.tells_vocoders:
+        calibration = fit_detection(clips_of(items, flat["BIN"], unaugmented), calibration)
     if familiar is None or known is None:
         return calibration
     of_known = familiar[:clips][known[:clips] > 0]
@@ -197,7 +205,8 @@ def _fit_bin(
     if not clips:
         raise DataError("calibration: codec and bona fide clips are both needed")
     limit = float(np.log(clips + 1.0))
-    scale, bias = _fit_affine(scores, is_codec, 1.0 / np.bincount(is_codec, minlength=2))
+    alike = 1.0 / np.bincount(is_codec, minlength=2)
+    scale, bias = fit_affine(scores, is_codec, alike[is_codec])
     lower, upper = _thresholds(scale * raw + bias, codec, unaugmented, targets)
     shrink = min(1.0, (limit - _BELOW_LIMIT) / max(upper, -lower, _BELOW_LIMIT))
     return replace(
@@ -227,37 +236,5 @@ def _fit_axis(logits: FloatArray, labels: IntArray) -> float:
     known = labels > 0
     if len(np.unique(labels[known])) < 2:
         return 1.0
-    scale, _ = _fit_affine(logits[known, 1:], labels[known] - 1)
+    scale, _ = fit_affine(logits[known, 1:], labels[known] - 1, offset=False)
     return scale
-
-
-def _fit_affine(
-    scores: FloatArray, labels: IntArray, class_weights: FloatArray | None = None
-) -> tuple[float, float]:
-    """The positive factor that minimises the cross-entropy, and an offset for the second of two.
-
-    Args:
-        scores: ``(clips, classes)``.
-        labels: ``(clips,)``.
-        class_weights: ``(classes,)``; without them clips count alike and there is no offset.
-    """
-    inputs, targets = torch.from_numpy(scores).double(), torch.from_numpy(labels)
-    weights = None if class_weights is None else torch.from_numpy(class_weights).double()
-    log_scale = torch.zeros((), dtype=torch.double, requires_grad=True)
-    offset = torch.zeros((), dtype=torch.double, requires_grad=weights is not None)
-    fitted = [log_scale] if weights is None else [log_scale, offset]
-    optimiser = torch.optim.LBFGS(fitted, max_iter=200, line_search_fn="strong_wolfe")
-    second = functional.one_hot(torch.tensor(1), inputs.shape[1])
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = functional.cross_entropy(
-            log_scale.exp() * inputs + offset * second, targets, weight=weights
-        )
-        # A faint pull to the identity, so that separable scores have a finite answer.
-        loss = loss + 1e-3 * (log_scale**2 + offset**2)
-        torch.autograd.backward(loss)
-        return loss
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return float(log_scale.detach().exp()), float(offset.detach())

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from codecsleuth.audio.recording import WHOLE, Excerpt
+from codecsleuth.audio.decode import Decoder, open_stream
+from codecsleuth.audio.facts import WHOLE, Excerpt
 from codecsleuth.errors import AudioError
 from codecsleuth.inference.answer import FileError, Record, Result
 from codecsleuth.inference.model import Mapper, Model
@@ -44,19 +45,24 @@ class Engine(Protocol):
         """
 
 
-def score_one(model: Model, given: Input, mapper: Mapper = map) -> Result:
+def score_one(
+    model: Model, given: Input, mapper: Mapper = map, decoder: Decoder = open_stream
+) -> Result:
     """Analyse one recording; whatever goes wrong with it is its result.
 
     Args:
         model: that analyses.
         given: the recording.
         mapper: how several windows are computed; does not touch the answer.
+        decoder: what decodes the file; does not touch the answer.
     """
     try:
         if given.problem is not None:
             raise given.problem
-        return model.analyze_file(given.path, given.excerpt, mapper)
+        return model.analyze_file(given.path, given.excerpt, mapper=mapper, decoder=decoder)
     except AudioError as error:
-        return FileError(given.path, error.kind, str(error), Record(error.evidence or {}))
+        known = Record(error.evidence or {})
+        return FileError(given.path, error.kind, str(error), known, given.excerpt)
     except Exception as error:  # one file's surprise must not cost the other files' answers
-        return FileError(given.path, "internal", f"unexpected {type(error).__name__}: {error}")
+        message = f"unexpected {type(error).__name__}: {error}"
+        return FileError(given.path, "internal", message, excerpt=given.excerpt)

@@ -6,10 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
+from codecsleuth.audio.decode import open_stream
+from codecsleuth.audio.isolation import AVAILABLE, DecoderPool
 from codecsleuth.audio.windows import Window
 from codecsleuth.errors import AudioError
 from codecsleuth.inference.answer import Result
@@ -21,6 +23,10 @@ from codecsleuth.inference.raw import WindowLogits
 _AHEAD_PER_WORKER: Final = 16
 
 
+def _decoders() -> DecoderPool | None:
+    return DecoderPool() if AVAILABLE else None
+
+
 @dataclass(frozen=True)
 class LocalEngine:
     """Scores on this machine; see `codecsleuth.inference.engine.Engine`.
@@ -28,9 +34,12 @@ class LocalEngine:
     Attributes:
         workers: files, and windows, in work at a time; None for as many as there are cores. The
             results do not depend on it.
+        decoders: processes that decode, so that a crash there costs one file; None to decode in
+            this process.
     """
 
     workers: int | None = None
+    decoders: DecoderPool | None = field(default_factory=_decoders)
 
     def score(self, model: Model, inputs: Iterable[Input]) -> Iterator[Result]:
         """Analyse recordings; one result per input, in the order of the inputs."""
@@ -38,15 +47,18 @@ class LocalEngine:
         stop = threading.Event()
         with ThreadPoolExecutor(workers) as network, ThreadPoolExecutor(workers) as readers:
             mapper = _cancellable(network, stop)
+            decoder = open_stream if self.decoders is None else self.decoders.open_stream
 
             def score(given: Input) -> Result:
-                return score_one(model, given, mapper)
+                return score_one(model, given, mapper, decoder)
 
             try:
                 yield from in_order(readers, score, inputs, workers * _AHEAD_PER_WORKER)
             finally:
                 stop.set()
                 readers.shutdown(cancel_futures=True)
+                if self.decoders is not None:
+                    self.decoders.close()
 
 
 def _cancellable(pool: Executor, stop: threading.Event) -> Mapper:

@@ -40,9 +40,9 @@ class TrainingConfig(RunConfig):
     kinds: ClassVar[Mapping[str, tuple[str, ...]]] = {
         kind: tasks for kind, tasks in KINDS.items() if kind != "M2"
     }
-    steps: int = 500
+    steps: int = 800
     batch_size: int = 128
-    views: int = 8
+    views: int = 6
     learning_rate: float = 4e-3
     warm_up: float = 0.15
     weight_decay: float = 0.02

@@ -93,6 +93,7 @@ class Trainer(Run[TrainingConfig]):
         torch.manual_seed(config.seed)
         self._rng = np.random.default_rng(config.seed)
         self._calibrate_on = calibrate_on
+        self._items = table.items
         self._network = CompactNet(network)
         self._network.fit_statistics(torch.from_numpy(np.asarray(self._views[0][self._train])))
         self._average = copy.deepcopy(self._network).eval()
@@ -130,9 +131,8 @@ class Trainer(Run[TrainingConfig]):
             "best_step": self._state.best_step,
             "calibration_clips": len(calibrate_on.rows),
         }
-        calibration = calibrate(
-            network.quality_calibration, calibrate_on, self._labels_of(calibrate_on.rows)
-        )
+        items = [self._items[row] for row in calibrate_on.rows]
+        calibration = calibrate(network.quality_calibration, calibrate_on, items)
         write_weights(
             path,
             WeightsFile(

@@ -32,7 +32,7 @@ from codecsleuth.augment import channels
 from codecsleuth.augment.chain import Augmentation
 from codecsleuth.data.clip_audio import read_clip
 from codecsleuth.data.items import Item
-from codecsleuth.models import front_end
+from codecsleuth.models import front_end, statistics
 from codecsleuth.models.front_end import FrontEnd
 
 Features = NDArray[np.float16]
@@ -61,7 +61,8 @@ class ViewMaker:
 
     def path(self, view: int) -> Path:
         """File of a rendered view; its name changes with all that its content follows from."""
-        described: list[object] = [self.audio_sha256, _library_versions(), _code_sha256(front_end)]
+        described: list[object] = [self.audio_sha256, _library_versions()]
+        described += [_code_sha256(module) for module in (front_end, statistics)]
         if view:
             code = [_code_sha256(module) for module in (augment, channels)]
             described += [asdict(self.augmentation), *code, self.seed]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from codecsleuth.audio.recording import Evidence
+from codecsleuth.audio.facts import Evidence
 from codecsleuth.audio.windows import WINDOW_SAMPLES
 from codecsleuth.calibration import Calibration
 from codecsleuth.data.items import Item
-from codecsleuth.inference.model import Analysis, RawAnswer, WindowLogits, conclude
+from codecsleuth.inference.answer import Analysis
+from codecsleuth.inference.conclude import RawAnswer, WindowLogits, conclude
 from codecsleuth.models.compact import CompactConfig, CompactNet
 from codecsleuth.taxonomy import CLASSES, FAMILY, family_class
 from codecsleuth.training.compact.labels import family_indices, rarity
@@ -22,7 +23,7 @@ from conftest import speech_like
 from test_calibration import verdicts_of
 
 FAMILIES = ("DAC", "Mimi", "WavTokenizer")
-FACTS = Evidence("ab" * 32, 128_044, "WAV PCM_16", 16_000, 1, 4.0)
+FACTS = Evidence("ab" * 32, 128_044, "WAV", "PCM_16", 16_000, 1, 4.0, None, "libsndfile")
 STRICT = Calibration(familiar_threshold=0.5, sure_threshold=0.9)
 
 
@@ -32,7 +33,7 @@ def answer(family: list[float], vq: list[float]) -> Analysis:
         "VQ": np.array([0.0, *vq]),
         FAMILY: np.array(family),
     }
-    raw = RawAnswer(FACTS, (WindowLogits(0.0, 4.0, logits),), ())
+    raw = RawAnswer(FACTS, (WindowLogits(0.0, 4.0, 1.0, logits),), ())
     return conclude("a.wav", raw, STRICT, FAMILIES)
 
 
@@ -61,6 +62,7 @@ def test_an_unknown_codec_has_no_class_unless_its_class_is_clear() -> None:
 
 def test_the_classes_of_an_unknown_codec_are_still_given() -> None:
     axis = answer([0.1, 0.0, 0.0], [1.0, 0.0, 0.0]).taxonomy["vq"]
+    assert (axis.label, axis.likeliest) == ("unknown", "MVQ")
     assert axis.probability == axis.probabilities["MVQ"] > axis.probabilities["SQ"]
 
 
@@ -168,6 +170,11 @@ def test_quality_calibration_finds_how_evidence_fades_with_quality() -> None:
     assert shift[0] == pytest.approx(0.5, abs=0.15)
 
 
+def _clip(label: str) -> Item:
+    """A clip of that label; axes unknown."""
+    return Item(2, "a.wav", Path("a.wav"), "train", label, None, None, None)
+
+
 def test_calibration_on_left_out_clips_sets_which_codecs_are_unknown() -> None:
     logits, quality, labels = noisy_scores()
     net = network()
@@ -175,7 +182,8 @@ def test_calibration_on_left_out_clips_sets_which_codecs_are_unknown() -> None:
     answers = {"BIN": logits, QUALITY: np.repeat(quality, 2, axis=1)}
     answers |= {FAMILIARITY: familiar[:, None], KNOWN_FAMILY: (labels == 0)[:, None].astype(float)}
     held_out = HeldOut("", np.arange(len(labels)), {k: v[None] for k, v in answers.items()})
-    fitted = calibrate(net.quality_calibration, held_out, {"BIN": labels})
+    items = [_clip("bonafide" if label else "spoof") for label in labels]
+    fitted = calibrate(net.quality_calibration, held_out, items)
     unknown = (familiar[labels == 0] < fitted.familiar_threshold).mean()
     assert unknown == pytest.approx(0.25, abs=0.01)
     assert net.quality_calibration.slope.abs().sum() > 0.0
