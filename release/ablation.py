@@ -41,11 +41,10 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("name")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
-    parser.add_argument("--folds", default="1,2,3,4,5")
     parser.add_argument("--parallel", type=int, default=2)
     options = parser.parse_args()
     settings = dict(setting.split("=", 1) for setting in options.settings)
-    folds = [int(number) for number in options.folds.split(",")]
+    folds = options.folds
     table = read_items(options.data)
     training, _ = configs(settings, ())
     maker = view_maker(options, table, training)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from codecsleuth.data.items import ItemTable
-from codecsleuth.models.compact import CompactNet
+from codecsleuth.models.compact import CompactNet, build
 from codecsleuth.training.compact.config import TrainingConfig
 from codecsleuth.training.compact.views import ViewMaker
 from codecsleuth.weights import WeightsFile
@@ -29,7 +29,13 @@ def arguments(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    every = ",".join(str(number) for number in range(1, FOLDS + 1))
+    parser.add_argument("--folds", type=_numbers, default=every, help=f"which of {every}")
     return parser
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
 
 
 def fold(options: argparse.Namespace, number: int) -> Path:
@@ -56,8 +62,7 @@ def features(options: argparse.Namespace, table: ItemTable, view: int) -> np.nda
 
 
 def network_of(weights: WeightsFile) -> CompactNet:
-    from codecsleuth.models.network import build_network
-
-    network = build_network(weights.architecture, weights.config)
+    network = build(weights.config)
     network.load_state_dict(weights.tensors)
-    return network.eval()
+    network.eval()
+    return network

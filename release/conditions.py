@@ -45,8 +45,8 @@ def main() -> None:
     options = parser.parse_args()
     table = read_items(options.data)
     chosen = {
-        number: choose(table.items, number, options.clips // FOLDS)
-        for number in range(1, FOLDS + 1)
+        number: choose(table.items, number, options.clips // len(options.folds))
+        for number in options.folds
     }
     items = [item for of_fold in chosen.values() for item in of_fold]
     models = {n: Model.load(fold(options, n) / CROSSED) for n in chosen}
@@ -65,7 +65,8 @@ def main() -> None:
             given[own] = verdicts(models[number], logits)
         figures[name] = figures_of(odds, given, items)
         print(f"{name:20}" + "  ".join(f"{k} {v:.3f}" for k, v in figures[name].items()))
-    (options.out / "conditions.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        text = json.dumps(figures, indent=1)
+        (options.out / "conditions.json").write_text(text, encoding="utf-8")
 
 
 def choose(items: tuple[Item, ...], number: int, count: int) -> list[Item]:
@@ -110,7 +111,7 @@ def render(job: Job) -> np.ndarray:
     return np.asarray(found)
 
 
-def figures_of(odds: FloatArray, given: np.ndarray, items: list[Item]) -> dict[str, float]:
+def figures_of(odds: FloatArray, given: np.ndarray, items: list[Item]) -> dict[str, Any]:
     """EER codec against bona fide, and the shares of each label that get each verdict."""
     codec, bona_fide, vocoder = (
         np.array([item.label == label for item in items]) for label in (SPOOF, BONA_FIDE, VOCODER)
@@ -124,7 +125,8 @@ def figures_of(odds: FloatArray, given: np.ndarray, items: list[Item]) -> dict[s
         "vocoder_called_codec": float((given[vocoder] == "codec").mean()),
         "vocoder_called_bona_fide": float((given[vocoder] == "bona_fide").mean()),
         "inconclusive": float((given[compared] == "inconclusive").mean()),
-        "clips": float(len(items)),
+        "clips": int(compared.sum()),
+        "sources": len({item.source for item, taken in zip(items, compared, strict=True) if taken}),
     }
 
 

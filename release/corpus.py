@@ -10,7 +10,8 @@ brings them to 16 kHz mono and writes OUT/items.csv and 16-bit FLAC files beside
 an interrupted run goes on, and a clip that cannot be cut is reported and left out.
 
 Clips marked `made` in the table were made by running a codec on other clips; they cannot be cut and
-are left out. Needs git and the package's own dependencies; about 1 GB for OUT.
+are left out. So are those marked `silent`, in which nothing is heard. Needs git and the package's
+own dependencies; about 1 GB for OUT.
 """
 
 from __future__ import annotations
@@ -75,6 +76,11 @@ class Clip:
     def made(self) -> bool:
         """Made by a codec here, not cut from a repository."""
         return self.row["how"] == "made"
+
+    @property
+    def is_cut(self) -> bool:
+        """Cut from a repository, and with something to hear in it."""
+        return self.row["how"] == "cut"
 
 
 @dataclass(frozen=True)
@@ -294,7 +300,7 @@ def cut_clip(clip: Clip, blobs: Blobs, out: Path) -> Outcome:
 
 def build(clips: list[Clip], out: Path, mirror: Path, workers: int) -> list[Outcome]:
     """Cut all clips that can be cut, source by source, and write OUT/items.csv."""
-    cuttable = sorted((clip for clip in clips if not clip.made), key=lambda clip: clip.source)
+    cuttable = sorted((clip for clip in clips if clip.is_cut), key=lambda clip: clip.source)
     for folder in {(out / clip.file).parent for clip in cuttable}:
         folder.mkdir(parents=True, exist_ok=True)
     sources = [list(group) for _, group in groupby(cuttable, key=lambda clip: clip.source)]

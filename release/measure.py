@@ -5,7 +5,8 @@
 OUT is a folder that `release/train.py` has filled. Each fold's network, calibrated by the other
 folds, scores all clips of its held-out sources, and the released network those of split dev; from
 the features that training has rendered, which gives the logits that ``analyze`` gives. Writes
-OUT/scores/*.csv.xz, and from these OUT/held-out.json, OUT/dev.json and OUT/open-set.json. The
+OUT/scores/*.csv.xz, and from these OUT/held-out.json, OUT/dev.json,
+OUT/groups.json and OUT/open-set.json. The
 commands that make the tables again from the kept scores are
 
     codecsleuth evaluate --json --from-scores release/scores/fold-1.csv.xz --from-scores ...
@@ -18,13 +19,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from common import CROSSED, FOLDS, WEIGHTS, arguments, features, fold, network_of
+from groups import group_figures
 
 from codecsleuth import Model
 from codecsleuth.calibration import familiarity
@@ -40,6 +41,8 @@ from codecsleuth.weights import WeightsFile, read_weights
 #: Training clips of a family whose dev clips count for the candidates.
 ENOUGH = 20
 AT_ONCE = 512
+#: Of the logits in the kept files.
+DIGITS = 3
 
 
 def main() -> None:
@@ -48,7 +51,7 @@ def main() -> None:
     folder = options.out / "scores"
     folder.mkdir(exist_ok=True)
     held_out = []
-    for number in range(1, FOLDS + 1):
+    for number in options.folds:
         held_out.append(folder / f"fold-{number}.csv.xz")
         chosen = select(table, fold=f"{number}/{FOLDS}")
         score_file(options, fold(options, number) / CROSSED, chosen).write(held_out[-1])
@@ -57,6 +60,8 @@ def main() -> None:
     score_file(options, options.out / "final" / WEIGHTS, chosen).write(dev)
     evaluate(held_out, options.out / "held-out.json")
     evaluate([dev], options.out / "dev.json")
+    of_groups = json.dumps(group_figures(held_out), indent=1)
+    (options.out / "groups.json").write_text(of_groups, encoding="utf-8")
     figures = json.dumps(open_set(options, table), indent=1)
     (options.out / "open-set.json").write_text(figures, encoding="utf-8")
     print(figures)
@@ -73,13 +78,10 @@ def score_file(options: argparse.Namespace, weights: Path, chosen: Selection) ->
     """Scores of a model on clips as they are."""
     model = Model.load(weights)
     logits = outputs(options, read_weights(weights), chosen.table, rows_of(chosen))
+    given = verdicts(model, logits["BIN"])
     note = "scored from rendered features: what a finding decides is left out"
-    # Rounded, so that the kept files stay small; a thousandth of a nat moves no figure.
-    kept = {task: np.round(logits[task], 3) for task in TASKS}
-    scores = ScoreTable(chosen.items, kept, verdicts(model, kept["BIN"]))
-    found = Provenance.of(model, chosen, (), (note,))
-    # The folder is of the machine that measures.
-    return ScoreFile(scores, replace(found, data={**found.data, "folder": "corpus"}))
+    scores = ScoreTable(chosen.items, {task: logits[task].round(DIGITS) for task in TASKS}, given)
+    return ScoreFile(scores, Provenance.of(model, chosen, (), (note,)))
 
 
 def verdicts(model: Model, logits: np.ndarray) -> tuple[str, ...]:
@@ -128,7 +130,7 @@ def open_set(options: argparse.Namespace, table: ItemTable) -> dict[str, Any]:
             **{f"top {n}": float(right[:, :n].any(axis=1).mean()) for n in (1, 3, 5)},
         }
     }
-    for number in range(1, FOLDS + 1):
+    for number in options.folds:
         weights = read_weights(fold(options, number) / WEIGHTS)
         left_out = np.isin(sources, fold_sources(table.items, f"{number}/{FOLDS}"))
         known = np.isin(families, weights.config["families"]) & codec

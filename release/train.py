@@ -25,21 +25,28 @@ from codecsleuth.training.fitting import calibrate
 from codecsleuth.training.held_out import read_held_out
 from codecsleuth.weights import read_weights, write_weights
 
+#: Of the released weights, where they are not the defaults of ``train``.
+SETTINGS = {"--views": 6, "--steps": 800, "--evaluate-every": 200}
+
 
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--parallel", type=int, default=2, help="folds trained at a time")
     options = parser.parse_args()
-    numbers = range(1, FOLDS + 1)
+    numbers = options.folds
     # Renders the views once, before the folds take them.
-    train(options, options.out / "render", "--steps", "1")
+    settings = [word for name, value in SETTINGS.items() for word in (name, str(value))]
+    train(options, options.out / "render", *settings, "--steps", "1")
     with ThreadPoolExecutor(options.parallel) as pool:
         list(
-            pool.map(lambda n: train(options, fold(options, n), "--fold", f"{n}/{FOLDS}"), numbers)
+            pool.map(
+                lambda n: train(options, fold(options, n), *settings, "--fold", f"{n}/{FOLDS}"),
+                numbers,
+            )
         )
     held_out = {number: fold(options, number) / LEFT_OUT_NAME for number in numbers}
     calibrate_on = (word for path in held_out.values() for word in ("--calibrate-on", str(path)))
-    train(options, options.out / "final", *calibrate_on)
+    train(options, options.out / "final", *settings, *calibrate_on)
     table = read_items(options.data)
     for number in numbers:
         cross(options, table, number, [held_out[other] for other in numbers if other != number])

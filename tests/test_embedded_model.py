@@ -7,7 +7,8 @@ import pytest
 
 import codecsleuth
 from codecsleuth.audio.windows import WINDOW_SAMPLES
-from codecsleuth.taxonomy import CLASSES, catalogue
+from codecsleuth.taxonomy import CLASSES, DETECTION, catalogue
+from codecsleuth.verdict import by_name
 from codecsleuth.weights import find_weights, read_weights
 from conftest import ROOT, speech_like
 
@@ -20,15 +21,23 @@ def model() -> codecsleuth.Model:
 
 
 def test_the_examples_are_told_apart(model: codecsleuth.Model) -> None:
-    coded = model.analyze(EXAMPLES / "witness_lyra_6kbps.wav")
-    plain = model.analyze(EXAMPLES / "witness.wav")
-    assert coded.verdict == "codec"
-    assert coded.log10_lr > plain.log10_lr
-    assert plain.verdict != "codec"
-    assert coded.taxonomy["vq"].label == "MVQ"
-    assert coded.taxonomy["dec"].label == "Time"
-    assert "Lyra-v2" in [candidate.codec for candidate in coded.candidates[:3]]
-    assert coded.familiarity is not None and coded.familiarity > 0.5
+    for name in ("notice", "witness"):
+        coded = model.analyze(EXAMPLES / f"{name}_lyra_6kbps.wav")
+        plain = model.analyze(EXAMPLES / f"{name}.wav")
+        assert by_name(coded.verdict).neural
+        # The examples are of a formant synthesiser, which is no neural synthesis.
+        assert not by_name(plain.verdict).neural
+        assert coded.log10_lr > plain.log10_lr + 1.0
+        assert coded.probabilities["codec"] > 0.5
+        assert coded.taxonomy["vq"].label == "MVQ"
+        assert coded.taxonomy["dec"].label == "Time"
+        assert coded.candidates[0].codec == "Lyra-v2"
+        assert coded.familiarity is not None and plain.familiarity is not None
+        assert coded.familiarity > plain.familiarity
+
+
+def test_a_codec_that_is_told_from_a_vocoder_is_called_codec(model: codecsleuth.Model) -> None:
+    assert model.analyze(EXAMPLES / "notice_lyra_6kbps.wav").verdict == "codec"
 
 
 def test_the_network_takes_waveforms_and_gives_logits_per_task(
@@ -38,8 +47,9 @@ def test_the_network_takes_waveforms_and_gives_logits_per_task(
 
     waveforms = torch.from_numpy(np.stack([speech_like(4.1, seed=seed) for seed in range(2)]))
     logits = model.network(waveforms[:, :WINDOW_SAMPLES])
+    classes = {**CLASSES, "BIN": DETECTION}
     assert {task: tuple(values.shape) for task, values in logits.items()} == {
-        task: (2, len(classes)) for task, classes in CLASSES.items()
+        task: (2, len(names)) for task, names in classes.items()
     }
     assert not model.network.training
 
@@ -59,8 +69,12 @@ def test_it_is_small(model: codecsleuth.Model) -> None:
 
 def test_the_weights_say_what_they_are(model: codecsleuth.Model) -> None:
     weights = read_weights(find_weights("compact"))
-    assert weights.classes == {task: list(names) for task, names in CLASSES.items()}
+    classes = {**CLASSES, "BIN": DETECTION}
+    assert weights.classes == {task: list(names) for task, names in classes.items()}
     assert weights.training["sources"]
+    held_out = weights.training["performance"]["held_out"]
+    assert 0.0 <= held_out["false_alarms"] < held_out["inconclusive"] < 1.0
+    assert weights.training["performance"]["conditions"]["as-is"].keys() == held_out.keys()
     assert model.calibration.bona_fide_threshold < model.calibration.codec_threshold
     assert 0.0 < model.calibration.familiar_threshold < 1.0
     assert set(model.families) <= {entry.family for entry in catalogue()}

@@ -124,6 +124,19 @@ def test_a_ratio_at_the_limit_says_so() -> None:
     assert "stands at that limit" in page_of(entry(log10_lr=-3.1319, verdict="bona_fide"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "facts"), [("no_speech", {"seconds": 0.1}), ("not_calibrated", {})]
+)
+def test_no_ratio_is_stated_where_it_would_mean_nothing(kind: str, facts: dict[str, Any]) -> None:
+    noticed = finding(kind, **facts).to_dict()
+    for entries in ((), (entry(),)):
+        page = page_of(entry("odd.wav", "inconclusive", findings=[noticed]), *entries)
+        text = is_self_contained(page).text
+        assert text.count("No likelihood ratio is stated") == 2
+        assert noticed["message"] in text
+        assert text.count("1.3542") == 2 * len(entries)
+
+
 def test_a_recording_gets_the_number_of_its_hash_path_or_name() -> None:
     numbers = {"d" * 64: "H", "folder/b.wav": "P", "c.wav": "N"}
     case = Case(exhibit="all", exhibits=numbers)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 from rich.cells import cell_len
 
 
 def valid_unicode(path: str) -> str:
     """A path as valid Unicode: bytes that are not UTF-8 are written as hexadecimal escapes."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def from_valid_unicode(path: str) -> str:
+    """The path of which `valid_unicode` gave this text, if there were such bytes in it."""
+    restored = re.sub(rb"\\x([0-9a-f]{2})", lambda m: bytes.fromhex(m[1].decode()), path.encode())
+    return os.fsdecode(restored)
 
 
 def printable(path: str) -> str:

@@ -19,7 +19,9 @@ from codecsleuth.cli.status import complain
 from codecsleuth.errors import CodecsleuthError, UsageError
 from codecsleuth.version import __version__
 
-COMMANDS: Final = ("analyze", "validate", "evaluate", "train", "weights", "data", "taxonomy")
+COMMANDS: Final = (
+    *("analyze", "verify", "validate", "evaluate", "train", "weights", "data", "taxonomy"),
+)
 
 # Typer does not export the class of its usage errors, only this heir of it.
 _ParserError: Final[type[Exception]] = typer.BadParameter.__bases__[0]

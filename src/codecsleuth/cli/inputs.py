@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from codecsleuth.errors import AudioError, UsageError
@@ -48,6 +49,8 @@ class Selection:
 
         if not self.paths and self.files_from is None:
             raise UsageError("no files; give paths or --files-from")
+        if self.files_from not in (None, STDIN) and not Path(str(self.files_from)).exists():
+            raise UsageError(f"--files-from {self.files_from}: no such file")
         given = [*self.paths, *([self.files_from] if self.files_from else [])].count(STDIN)
         if given > 1:
             raise UsageError("-: standard input can be read once")

@@ -135,21 +135,23 @@ def import_weights(
 def verify_weights(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", show_default="all", help="Weights in the cache."),
+        typer.Argument(metavar="[NAME]", show_default="all", help="Embedded or in the cache."),
     ] = None,
 ) -> None:
-    """Hash cached weights again and compare with what was written.
+    """Hash the embedded weights, and those in the cache, and compare with what was published.
+
+    What is in the cache is compared with what was written there.
 
     Exit status: 0 all are as they were; 1 some are not.
     """
-    from codecsleuth.cli.status import tell
+    from codecsleuth.weights import DEFAULT_MODEL, embedded
     from codecsleuth.weights.cache import cached, cached_names, check
 
-    if name is not None and cached(name) is None:
+    names = [name] if name else [DEFAULT_MODEL, *cached_names()]
+    files = {one: embedded(one) or cached(one) for one in names}
+    if name is not None and files[name] is None:
         raise UsageError(f"{name}: not in the cache; see 'codecsleuth weights list'")
-    problems = {one: check(one) for one in ([name] if name else cached_names())}
+    problems = {one: check(file) for one, file in files.items() if file is not None}
     for one, problem in problems.items():
         typer.echo(f"{one}: {'ok' if problem is None else f'DAMAGED: {problem}'}")
-    if not problems:
-        tell("the cache holds no weights")
     raise typer.Exit(EXIT_INPUT if any(problems.values()) else 0)

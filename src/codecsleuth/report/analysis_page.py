@@ -25,6 +25,7 @@ from codecsleuth.report.statement import (
     error_rates,
     limit_words,
     meaning,
+    why_no_ratio,
 )
 from codecsleuth.report.strip import strip
 from codecsleuth.report.summary import Summary
@@ -214,6 +215,7 @@ def _file(entry: Entry, content: Mapping[str, Any], case: Case, picture: Picture
         look = verdict.ERROR.name
         return {**named, "result": entry, "look": look, "exhibit": exhibit, "short": False}
     row, log10_lr = verdict.by_name(entry["verdict"]), entry["log10_lr"]
+    no_ratio = why_no_ratio(entry)
     return {
         **named,
         "result": entry,
@@ -223,6 +225,7 @@ def _file(entry: Entry, content: Mapping[str, Any], case: Case, picture: Picture
         "states_codec": row.states_codec,
         "ratio": ratio(log10_lr),
         "support": support(log10_lr),
+        "no_ratio": no_ratio,
         "meaning": meaning(log10_lr),
         "note": VERDICT_NOTES.get(row.name, ""),
         "limit_words": limit_words(log10_lr, entry["log10_lr_limit"]),
@@ -231,7 +234,7 @@ def _file(entry: Entry, content: Mapping[str, Any], case: Case, picture: Picture
         "needle": _needle(log10_lr),
         "axes": [_axis(axis, answer) for axis, answer in entry["taxonomy"].items()],
         "strip": strip(entry, content["settings"]),
-        "blocks": _blocks(entry["explanation"]["blocks"]),
+        "blocks": [] if no_ratio else _blocks(entry["explanation"]["blocks"]),
         "picture": picture,
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from codecsleuth import verdict
+from codecsleuth.findings import Severity
 from codecsleuth.report.words import ratio
 
 #: What is weighed against each other, in the order of the likelihood ratio.
@@ -21,7 +22,7 @@ VERDICT_NOTES: Final[Mapping[str, str]] = {
     "is not decided.",
     verdict.MIXED: "Parts of the recording differ. The ratio is of the recording as a whole and "
     "mixes both kinds: go by the passages.",
-    verdict.INCONCLUSIVE: "Nothing is stated in either direction, whatever the figures below are.",
+    verdict.INCONCLUSIVE: "Nothing is stated in either direction.",
 }
 #: Conditions of the model card that a kind of finding, or a coding, points to; the first that the
 #: weights have figures for is quoted.
@@ -53,6 +54,18 @@ _RATES: Final = (
     ("misses", "misses"),
     ("inconclusive", "inconclusive"),
 )
+
+
+def why_no_ratio(entry: Mapping[str, Any]) -> str:
+    """Why a ratio must not be stated; empty if it may: see ``docs/reading-a-result.md``."""
+    if any(finding["severity"] == Severity.decisive for finding in entry["findings"]):
+        return (
+            "No likelihood ratio is stated: by a finding below, the recording is not one that the "
+            "model can answer for."
+        )
+    if any(finding["kind"] == "not_calibrated" for finding in entry["findings"]):
+        return "No likelihood ratio is stated: this model's figures are not calibrated."
+    return ""
 
 
 def meaning(log10_lr: float) -> str:

@@ -12,6 +12,7 @@ from codecsleuth.weights.store import WeightsFile, read_weights, write_weights
 __all__ = [
     "DEFAULT_MODEL",
     "WeightsFile",
+    "embedded",
     "find_weights",
     "read_weights",
     "write_weights",
@@ -42,13 +43,19 @@ def find_weights(
         WeightsError: it cannot be downloaded.
     """
     name = str(name_or_path)
-    for folder in (_PACKED, _CHECKOUT):
-        embedded = folder / f"{name}.safetensors"
-        if Path(name).name == name and embedded.is_file():
-            return embedded
+    if path := embedded(name):
+        return path
     if Path(name_or_path).is_file():
         return Path(name_or_path)
     return _fetched(name, offline, announce)
+
+
+def embedded(name: str) -> Path | None:
+    """The file of a model that is in the package; its hash lies beside it as for ``sha256sum``."""
+    if Path(name).name != name:
+        return None
+    files = (folder / f"{name}.safetensors" for folder in (_PACKED, _CHECKOUT))
+    return next((file for file in files if file.is_file()), None)
 
 
 def _fetched(name: str, offline: bool, announce: Callable[[str], None]) -> Path:

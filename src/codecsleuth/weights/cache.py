@@ -78,9 +78,8 @@ def keep(name: str, weights: WeightsFile) -> Path:
     return path
 
 
-def check(name: str) -> str | None:
-    """Hash cached weights again; None if they are what was written, else what is wrong."""
-    path = cache_path(name)
+def check(path: Path) -> str | None:
+    """Hash weights again; None if they are what is recorded beside them, else what is wrong."""
     try:
         recorded = path.with_suffix(".sha256").read_text(encoding="ascii").split()[0]
     except (OSError, ValueError, IndexError):
