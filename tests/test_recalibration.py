@@ -140,3 +140,20 @@ def test_evaluate_measures_the_recalibrated_model_and_says_so(
     assert (again["tasks"], again["settings"]) == (document["tasks"], document["settings"])
     refused = ["evaluate", "--from-scores", str(scores), "--calibration", str(file)]
     assert cli.run(refused) == 2
+
+
+def test_recalibrated_answers_are_verified_with_the_same_file_alone(
+    analyze, clip, weights_path, model, file, tmp_path, capsysbinary
+):
+    answers, other = tmp_path / "answers.json", tmp_path / "other.json"
+    analyze(clip("a.wav"), "--json", "-o", answers, "--calibration", file)
+    recalibration(model, parts={"bin": Affine(0.4)}).write(other)
+
+    def verify(*words: object) -> int:
+        return cli.run(["verify", str(answers), "--model", str(weights_path), *map(str, words)])
+
+    assert verify("--calibration", file) == 0
+    assert verify("--calibration", other) == 1
+    capsysbinary.readouterr()
+    assert verify() == 2
+    assert b"--calibration" in capsysbinary.readouterr().err
