@@ -13,7 +13,7 @@ import typer
 
 from codecsleuth.cli import status
 from codecsleuth.cli.loading import Computing
-from codecsleuth.cli.options import JsonOption, OfflineOption, WorkersOption
+from codecsleuth.cli.options import CalibrationOption, JsonOption, OfflineOption, WorkersOption
 from codecsleuth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def verify(
             help="The weights, if they are elsewhere.",
         ),
     ] = None,
+    calibration: CalibrationOption = None,
     json: JsonOption = False,
     workers: WorkersOption = None,
     offline: OfflineOption = False,
@@ -56,16 +57,19 @@ def verify(
 
     given = read_answers(answers)
     with quiet_libraries(), status.interruptible(lambda: "interrupted"):
-        loaded = _load(given, model, offline, workers)
+        loaded = _load(given, model, calibration, offline)
         raise typer.Exit(_run(given, loaded, workers, _JsonPrinter() if json else _Printer()))
 
 
-def _load(answers: Answers, name: str | None, offline: bool, workers: int | None) -> Model:
+def _load(answers: Answers, name: str | None, calibration: Path | None, offline: bool) -> Model:
     from codecsleuth.cli.loading import load_model
+
+    if calibration is None and "calibration" in answers.part("settings"):
+        raise UsageError("the answers were recalibrated; --calibration says by which file")
 
     settings = [str(answers.part("settings", key)) for key in ("device", "precision")]
     named = str(answers.part("model", "name"))
-    computing = Computing(settings[0], settings[1], offline, workers)
+    computing = Computing(settings[0], settings[1], offline, None, calibration=calibration)
     try:
         return load_model(name or named, computing)
     except UsageError as error:
