@@ -136,9 +136,9 @@ def answered(monkeypatch):
     asked: list[str] = []
     analyze_file = Model.analyze_file
 
-    def noted(self, path, *rest):
+    def noted(self, path, *rest, **named):
         asked.append(path)
-        return analyze_file(self, path, *rest)
+        return analyze_file(self, path, *rest, **named)
 
     monkeypatch.setattr(Model, "analyze_file", noted)
     return asked
