@@ -90,8 +90,8 @@ def test_rates_outside_the_range_are_refused(clip, rate):
 @pytest.mark.parametrize("channels", [2, 6, 40])
 def test_channels_are_averaged_and_it_is_said(clip, channels):
     path = clip("a.wav", channels=channels, seconds=1.0, subtype="FLOAT")
-    got, (finding,) = read(path), facts_of(path).findings
-    assert finding.message == f"{channels} channels were mixed down to one"
+    got, messages = read(path), [finding.message for finding in facts_of(path).findings]
+    assert f"{channels} channels were mixed down to one" in messages
     meant = np.mean([speech_like(1.0, seed=c) for c in range(channels)], axis=0)
     assert np.allclose(got, meant, atol=1e-6)
 
@@ -180,7 +180,7 @@ def test_clipping_low_rate_and_wrong_scale_are_said(tmp_path):
     assert kinds(np.clip(30 * speech_like(4), -1, 1)) == ["clipped"]
     assert kinds(speech_like(4, 8_000), 8_000) == ["low_sample_rate"]
     assert kinds(32768 * speech_like(4)) == ["overdriven"]
-    assert kinds(speech_like(0.7)) == ["very_short"]
+    assert kinds(speech_like(0.9)) == ["very_short"]
 
 
 def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path):

@@ -126,15 +126,15 @@ def test_a_tag_behind_the_audio_does_no_harm(analyze, clip, name):
     path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
     after = analyze("--json", path).result
     assert after["codec_probability"] == before["codec_probability"]
-    assert (after["evidence"]["duration_s"], after["findings"]) == (3.0, [])
+    assert (after["evidence"]["duration_s"], after["findings"]) == (3.0, before["findings"])
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.ogg"])
 def test_audio_behind_the_audio_is_not_passed_over_in_silence(analyze, clip, name):
     path = clip(name, 3)
     path.write_bytes(path.read_bytes() + clip("more/" + name, 9, seed=4).read_bytes())
-    (finding,) = analyze("--json", path).result["findings"]
-    assert finding["kind"] in ("unread_bytes", "several_streams")
+    kinds = {finding["kind"] for finding in analyze("--json", path).result["findings"]}
+    assert kinds & {"unread_bytes", "several_streams"}
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])

@@ -141,7 +141,8 @@ def test_fail_on_codec_is_status_3(weights_path, clip, capsys, tmp_path, form):
 
 
 @pytest.mark.parametrize("form", [(), ("--json",), ("--jsonl",), ("--csv",)])
-def test_output_goes_to_the_file_and_nothing_to_stdout(analyze, clip, tmp_path, form):
+def test_output_goes_to_the_file_and_nothing_to_stdout(analyze, clip, tmp_path, form, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     path, target = clip("a.wav"), tmp_path / "out.txt"
     shown = analyze(path, *form)
     written = analyze(path, *form, "-o", target)

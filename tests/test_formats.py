@@ -144,10 +144,10 @@ def test_what_is_decoded_is_the_sound_that_was_stored(tmp_path):
 def test_of_several_tracks_the_first_is_read_and_that_is_said(analyze, tmp_path):
     two = analyze(encode(tmp_path / "two.mp4", "aac", tracks=2, video=True), "--json").result
     one = analyze(encode(tmp_path / "one.mp4", "aac", video=True), "--json").result
-    (finding,) = two["findings"]
+    finding, *others = two["findings"]
     assert (finding["kind"], finding["severity"]) == ("several_tracks", "note")
     assert finding["message"] == "2 audio tracks, of which number 1 was read"
-    assert (two["codec_probability"], one["findings"]) == (one["codec_probability"], [])
+    assert (two["codec_probability"], others) == (one["codec_probability"], one["findings"])
 
 
 def test_a_video_without_sound_is_one_line(analyze, tmp_path):
@@ -186,7 +186,7 @@ def test_a_stream_that_states_no_length_is_read_to_its_end(analyze, tmp_path):
     content[at : at + 8] = b"\x01" + 7 * b"\xff"
     path.write_bytes(content)
     result = analyze(path, "--json").result
-    assert [finding["kind"] for finding in result["findings"]] == ["no_stated_length"]
+    assert "no_stated_length" in [finding["kind"] for finding in result["findings"]]
     assert result["evidence"]["duration_s"] == pytest.approx(SECONDS, abs=0.2)
 
 

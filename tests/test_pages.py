@@ -95,8 +95,9 @@ def test_the_curve_passes_through_the_equal_error_rate() -> None:
     report = Report((score_file(labelled_scores(), Calibration()),), 0, 0)
     eer = report.evaluation.tasks["BIN"].figures["eer"].value
     page = evaluation_page(report)
-    (dot,) = re.findall(r'<circle class="ink" cx="([\d.]+)" cy="([\d.]+)"', page)
-    (line,) = re.findall(r'<polyline class="line main" points="([^"]+)"', page)
+    trade_off = page.split("Detection error trade-off")[1]
+    dot = re.findall(r'<circle class="ink" cx="([\d.]+)" cy="([\d.]+)"', trade_off)[0]
+    line = re.findall(r'<polyline class="line main" points="([^"]+)"', trade_off)[0]
     points = np.array([[float(v) for v in point.split(",")] for point in line.split()])
     assert eer is not None
     x, y = map(float, dot)

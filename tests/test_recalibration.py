@@ -49,7 +49,7 @@ def test_answers_are_recalibrated_limited_and_name_the_file(analyze, clip, file,
     assert new["log10_lr_limit"] == (1.1 if new["log10_lr"] >= 0 else 0.9)
     assert sum(new["explanation"]["blocks"].values()) == pytest.approx(new["log10_lr"], abs=1e-2)
     schema = json.loads((ROOT / "docs/schema/analysis.schema.json").read_text("utf-8"))
-    jsonschema.validate(named, schema["properties"]["settings"]["properties"]["calibration"])
+    jsonschema.validate(after, schema, jsonschema.Draft202012Validator)
 
 
 def test_the_library_applies_it_as_well(file, weights_path, clip, analyze):
@@ -140,3 +140,20 @@ def test_evaluate_measures_the_recalibrated_model_and_says_so(
     assert (again["tasks"], again["settings"]) == (document["tasks"], document["settings"])
     refused = ["evaluate", "--from-scores", str(scores), "--calibration", str(file)]
     assert cli.run(refused) == 2
+
+
+def test_recalibrated_answers_are_verified_with_the_same_file_alone(
+    analyze, clip, weights_path, model, file, tmp_path, capsysbinary
+):
+    answers, other = tmp_path / "answers.json", tmp_path / "other.json"
+    analyze(clip("a.wav"), "--json", "-o", answers, "--calibration", file)
+    recalibration(model, parts={"bin": Affine(0.4)}).write(other)
+
+    def verify(*words: object) -> int:
+        return cli.run(["verify", str(answers), "--model", str(weights_path), *map(str, words)])
+
+    assert verify("--calibration", file) == 0
+    assert verify("--calibration", other) == 1
+    capsysbinary.readouterr()
+    assert verify() == 2
+    assert b"--calibration" in capsysbinary.readouterr().err

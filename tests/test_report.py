@@ -299,7 +299,8 @@ def test_findings_have_a_stable_kind_a_severity_and_words():
     assert finding("clipped", share=0.25).to_dict() == {
         "kind": "clipped",
         "severity": "warning",
-        "message": "clipped: 25.0% of the samples at full scale",
+        "message": "clipped: 25.0% of the samples at full scale; clipping adds lines to the "
+        "spectrum that no codec made",
     }
 
 

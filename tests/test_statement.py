@@ -279,6 +279,18 @@ def test_a_long_night_makes_a_small_page() -> None:
     assert "And 9900 more" in page
 
 
+def test_a_model_of_three_classes_weighs_neural_speech_of_either_kind() -> None:
+    vocoder = {"start_s": 0.0, "end_s": 4.0, "codec_probability": 0.1, "vocoder_probability": 0.85}
+    result = entry(name="vocoder", log10_lr_neural=1.5)
+    made = document({**result, "windows": [vocoder]}, classes=["codec", "vocoder", "bona fide"])
+    made["settings"] |= {"vocoder_threshold": 0.7, "neural_threshold": 0.6}
+    page = analysis_page(made)
+    text = is_self_contained(page).text
+    assert "no other neural synthesis or neural processing" in text
+    assert "Neural synthesis of any kind 32 : 1 (log10 1.5), moderate support" in text
+    assert '<g fill="var(--vocoder)"><title>0:00 to 0:04: 0.950</title>' in page
+
+
 def test_a_part_of_a_recording_is_named_and_stands_at_its_own_time() -> None:
     part = {"start_s": 100.0, "end_s": 108.0, "channel": 2, "track": 1}
     passage = {"start_s": 100.0, "end_s": 108.0, "verdict": "codec", "codec_probability": 0.9}

@@ -26,7 +26,7 @@ def network_of(converted: Converted, *, half: bool = False) -> W2V2Aasist:
         network = W2V2Aasist(W2V2AasistConfig(**converted.config))
     network.load_state_dict(converted.tensors, assign=True)
     network.eval().requires_grad_(False)
-    network.prepare(half=half)
+    network.set_precision("bfloat16" if half else "float32")
     return network
 
 

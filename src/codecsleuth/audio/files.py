@@ -38,7 +38,7 @@ _NO_LIST: Final = 1 << 20
 _FOLDER: Final = "folder"
 
 #: A path, and why there is nothing to analyse under it.
-Found = tuple[str, AudioError | None]
+WalkEntry = tuple[str, AudioError | None]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class FileWalk:
     own: frozenset[str] = frozenset()
     left_out: dict[str, LeftOut] = field(default_factory=dict)
 
-    def __iter__(self) -> Iterator[Found]:
+    def __iter__(self) -> Iterator[WalkEntry]:
         """Each path, in order, with the error of one that leads to no file."""
         return (found for found in self._all() if self.shard.holds(found[0]))
 
@@ -121,7 +121,7 @@ class FileWalk:
         """Files that were not looked at so far, by reason."""
         return {reason: left.files for reason, left in sorted(self.left_out.items())}
 
-    def _all(self) -> Iterator[Found]:
+    def _all(self) -> Iterator[WalkEntry]:
         for path in self.paths:
             if not is_folder(path):
                 yield path, None
@@ -133,7 +133,7 @@ class FileWalk:
             if empty:
                 yield path, AudioError("no_audio", "no audio files below this folder")
 
-    def _below(self, folder: str) -> Iterator[Found]:
+    def _below(self, folder: str) -> Iterator[WalkEntry]:
         """Audio files and unreadable folders below a folder, in the order of their names."""
         try:
             names = sorted(os.listdir(folder), key=os.fsencode)  # noqa: PTH208 - strings take less

@@ -156,7 +156,7 @@ def _noisy(facts: Measurements) -> Finding | None:
 
 def _band_limited(facts: Measurements) -> Finding | None:
     edge = facts.edge
-    if edge is None or edge.frequency >= BAND_HZ:
+    if edge is None or edge.frequency >= min(BAND_HZ, 0.9 * facts.sample_rate / 2):
         return None
     return finding("band_limited", khz=edge.frequency / 1000)
 

@@ -203,8 +203,6 @@ def evaluate(
             runs = [read_score_file(path) for path in from_scores]
         else:
             jobs = _jobs(clips, model or DEFAULT_MODEL, scores, force)
-            given = [calibration] if calibration else []
-            refuse_inputs(given, target, page, Output(scores, "--scores"))
             runs = score_all(clips, jobs, computing, (target, page))
         _answer(Report(tuple(runs), bootstrap, SEED, tuple(from_scores or ())), json, target, page)
     unread = not from_scores and any(run.provenance.unreadable for run in runs)

@@ -189,7 +189,7 @@ def train(
     left_out = _left_out(table, leave_out_source or [], fold)
     settings = {"tasks": tasks, "balance": balance, "seed": seed, "left_out_sources": left_out}
     given = {name: value for name, value in common.items() if value is not None}
-    place = training_runs.Place(out, resume, workers or available_cores(), device, offline)
+    place = training_runs.RunFolder(out, resume, workers or available_cores(), device, offline)
     training_runs.RUNS[model](table, settings | given, own[model], place)
 
 

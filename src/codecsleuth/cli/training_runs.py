@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class RunFolder:
     """Where a run is kept, and what computes it.
 
     Attributes:
@@ -39,11 +39,11 @@ class Place:
     offline: bool
 
 
-Start = Callable[["ItemTable", Mapping[str, Any], Mapping[str, Any], Place], None]
+Start = Callable[["ItemTable", Mapping[str, Any], Mapping[str, Any], RunFolder], None]
 
 
 def run_compact(
-    table: ItemTable, settings: Mapping[str, Any], own: Mapping[str, Any], place: Place
+    table: ItemTable, settings: Mapping[str, Any], own: Mapping[str, Any], place: RunFolder
 ) -> None:
     """Train the compact network.
 
@@ -81,7 +81,7 @@ def run_compact(
 
 
 def run_w2v2_aasist(
-    table: ItemTable, settings: Mapping[str, Any], own: Mapping[str, Any], place: Place
+    table: ItemTable, settings: Mapping[str, Any], own: Mapping[str, Any], place: RunFolder
 ) -> None:
     """Fine-tune W2V2-AASIST.
 
@@ -133,7 +133,7 @@ def _render(console: Console, maker: ViewMaker, table: ItemTable, views: int, wo
             bar.advance(task, clips)
 
 
-def _follow(console: Console, trainer: Run[Any], place: Place) -> None:
+def _follow(console: Console, trainer: Run[Any], place: RunFolder) -> None:
     out = place.out
     if place.resume and trainer.resume(out):
         console.print(f"going on after step {trainer.step}", highlight=False)

@@ -304,7 +304,9 @@ def _item(row: Mapping[str, str]) -> Item:
     if item.label not in LABELS:
         raise ValueError(f"label {item.label!r}")
     for axis in AXES:
-        item.class_index(axis)
+        name = getattr(item, axis.lower())
+        if name is not None and name not in CLASSES[axis]:
+            raise ValueError(f"{axis.lower()} {name!r}")
     return item
 
 

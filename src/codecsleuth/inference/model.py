@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 AudioInput = str | Path | ArrayLike
 #: Applies a function to each of several things, one after the other or at the same time.
-Scored = list[WindowLogits]
-Mapper = Callable[[Callable[[Sequence[Window]], Scored], Iterable[Sequence[Window]]], Any]
+WindowList = list[WindowLogits]
+Mapper = Callable[[Callable[[Sequence[Window]], WindowList], Iterable[Sequence[Window]]], Any]
 
 #: Windows that are read before they are computed; bounds memory, does not touch the answer.
 READ_AHEAD: Final = 8

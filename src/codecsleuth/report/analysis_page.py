@@ -21,6 +21,7 @@ from codecsleuth.report.page import render_page, template_text
 from codecsleuth.report.pictures import MOST_AUDIO_S, MOST_FILES, Picture, take_picture
 from codecsleuth.report.statement import (
     PROPOSITIONS,
+    PROPOSITIONS_OF_THREE,
     VERDICT_NOTES,
     error_rates,
     limit_words,
@@ -149,6 +150,7 @@ def analysis_page(
     """
     results, case, pictures = content["results"], case or Case(), pictures or {}
     performance = content["model"].get("performance")
+    three_classes = "vocoder" in content["model"].get("classes", ())
     script = template_text("overview.js").strip() if len(results) > 1 else ""
     files = [
         _file(results[place], content, case, pictures.get(place, Picture()))
@@ -166,7 +168,8 @@ def analysis_page(
         has_exhibits=any(file["exhibit"] != case.exhibit for file in files),
         policy=_policy(script),
         script=Markup(script),
-        propositions=PROPOSITIONS,
+        propositions=PROPOSITIONS_OF_THREE if three_classes else PROPOSITIONS,
+        three_classes=three_classes,
         general_rates=error_rates(performance),
         verdict_words={one.name: one.words for one in verdict.OUTCOMES},
         short_words={one.name: one.short for one in verdict.OUTCOMES},

@@ -14,6 +14,11 @@ PROPOSITIONS: Final = (
     "The speech passed through a neural audio codec's decoder.",
     "It did not.",
 )
+#: The same for a model that knows neural synthesis without a codec, which is neither of the two.
+PROPOSITIONS_OF_THREE: Final = (
+    PROPOSITIONS[0],
+    "It did not, and no other neural synthesis or neural processing made it either.",
+)
 #: What a verdict adds to its words.
 VERDICT_NOTES: Final[Mapping[str, str]] = {
     verdict.VOCODER: "The trace is that of neural synthesis or neural processing without a codec, "

@@ -29,7 +29,7 @@ class Bar:
     Attributes:
         x: left edge in the drawing.
         width: in the drawing.
-        top: upper edge at the pieces' mean probability.
+        top: upper edge at the pieces' mean probability of a neural trace.
         peak: upper edge at their highest.
         look: the verdict that the mean would have.
         hint: time and probability in words.
@@ -100,7 +100,7 @@ def strip(entry: Entry, settings: Mapping[str, Any]) -> Strip:
         times=list(_times(scale)),
         lines=[
             round(HEIGHT * (1 - settings[name]), 1)
-            for name in ("codec_threshold", "bona_fide_threshold")
+            for name in (_upper(settings), "bona_fide_threshold")
         ],
         passages=passages[:PASSAGES],
         more=max(0, len(passages) - PASSAGES),
@@ -141,23 +141,35 @@ def _bars(windows: Sequence[Entry], settings: Mapping[str, Any], scale: _Scale) 
 
 
 def _bar(group: Sequence[Entry], x: float, width: float, settings: Mapping[str, Any]) -> Bar:
-    values = [one["codec_probability"] for one in group]
-    mean = sum(values) / len(values)
+    codec = [one["codec_probability"] for one in group]
+    vocoder = [one.get("vocoder_probability") or 0.0 for one in group]
+    values = [min(1.0, one + other) for one, other in zip(codec, vocoder, strict=True)]
+    means = [sum(each) / len(group) for each in (codec, vocoder, values)]
     shares = " to ".join(dict.fromkeys(probability(p) for p in (min(values), max(values))))
     return Bar(
         x=x,
         width=width,
-        top=round(HEIGHT * (1 - mean), 1),
+        top=round(HEIGHT * (1 - means[2]), 1),
         peak=round(HEIGHT * (1 - max(values)), 1),
-        look=_look(mean, settings),
+        look=_look(means[0], means[1], settings),
         hint=f"{clock(group[0]['start_s'])} to {clock(group[-1]['end_s'])}: {shares}",
     )
 
 
-def _look(value: float, settings: Mapping[str, Any]) -> str:
-    if value >= settings["codec_threshold"]:
+def _upper(settings: Mapping[str, Any]) -> str:
+    """The threshold from which a neural trace is stated."""
+    return "neural_threshold" if "neural_threshold" in settings else "codec_threshold"
+
+
+def _look(codec: float, vocoder: float, settings: Mapping[str, Any]) -> str:
+    """The verdict that these probabilities would have; see `Calibration.verdict`."""
+    if codec >= settings["codec_threshold"]:
         return verdict.CODEC
-    if value <= settings["bona_fide_threshold"]:
+    if vocoder >= settings.get("vocoder_threshold", 2.0):
+        return verdict.VOCODER
+    if codec + vocoder >= settings.get("neural_threshold", 2.0):
+        return verdict.NEURAL
+    if codec + vocoder <= settings["bona_fide_threshold"]:
         return verdict.BONA_FIDE
     return verdict.INCONCLUSIVE
 

@@ -12,7 +12,7 @@ from codecsleuth.calibration import UNFITTED
 from codecsleuth.errors import UsageError, WeightsError
 from codecsleuth.storage import sha256_of
 from codecsleuth.weights import DEFAULT_MODEL, cache, hub
-from codecsleuth.weights.hub import Announce, Declared, HubFile, silent
+from codecsleuth.weights.hub import Announce, HubFacts, HubFile, silent
 from codecsleuth.weights.published import Converted, class_order, read_checkpoint
 from codecsleuth.weights.registry import Published, registry
 from codecsleuth.weights.store import WeightsFile
@@ -43,7 +43,7 @@ def fetch(entry: Published, *, offline: bool = False, announce: Announce = silen
 
 
 @contextmanager
-def obtain(entry: Published, offline: bool, announce: Announce) -> Iterator[tuple[Path, Declared]]:
+def obtain(entry: Published, offline: bool, announce: Announce) -> Iterator[tuple[Path, HubFacts]]:
     """A published file, from the hub's own cache or downloaded.
 
     Raises:
@@ -99,7 +99,7 @@ def _how_to_get(entry: Published) -> str:
 
 
 @contextmanager
-def download(entry: Published, announce: Announce) -> Iterator[tuple[Path, Declared]]:
+def download(entry: Published, announce: Announce) -> Iterator[tuple[Path, HubFacts]]:
     """A published file, checked against what the hub declares, for as long as it is looked at.
 
     Raises:
@@ -123,7 +123,7 @@ def download(entry: Published, announce: Announce) -> Iterator[tuple[Path, Decla
         arrived.unlink()
 
 
-def _check(entry: Published, path: Path, declared: Declared) -> Declared:
+def _check(entry: Published, path: Path, declared: HubFacts) -> HubFacts:
     found = sha256_of(path)
     if found != declared.digest:
         raise WeightsError(
@@ -133,7 +133,7 @@ def _check(entry: Published, path: Path, declared: Declared) -> Declared:
     return declared
 
 
-def _declared_by_place(path: Path) -> Declared:
+def _declared_by_place(path: Path) -> HubFacts:
     """What the hub declared of a file in its own cache: ``snapshots/COMMIT/...`` links to a blob.
 
     The blob is named by its sha256. Where links are not possible, there is none to compare with.
@@ -141,7 +141,7 @@ def _declared_by_place(path: Path) -> Declared:
     parts = path.parts
     revision = parts[parts.index("snapshots") + 1] if "snapshots" in parts else ""
     blob = path.resolve().name
-    return Declared(blob if hub.SHA256.fullmatch(blob) else sha256_of(path), revision, None)
+    return HubFacts(blob if hub.SHA256.fullmatch(blob) else sha256_of(path), revision, None)
 
 
 def _in_hub_cache(entry: Published) -> Path | None:
@@ -157,7 +157,7 @@ def _hub_is_offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def _keep(entry: Published, path: Path, declared: Declared) -> Path:
+def _keep(entry: Published, path: Path, declared: HubFacts) -> Path:
     converted = read_checkpoint(path)
     if converted.kind != entry.kind:
         raise WeightsError(f"{entry.name}: the file is of kind {converted.kind}, not {entry.kind}")

@@ -54,7 +54,7 @@ class HubFile:
 
 
 @dataclass(frozen=True)
-class Declared:
+class HubFacts:
     """What the hub says of a file before it is downloaded.
 
     Attributes:
@@ -68,7 +68,7 @@ class Declared:
     bytes: int | None
 
 
-def ask(file: HubFile) -> Declared:
+def ask(file: HubFile) -> HubFacts:
     """What the hub declares of a file.
 
     Raises:
@@ -81,10 +81,10 @@ def ask(file: HubFile) -> Declared:
     digest = facts.etag or ""
     if not (SHA256.fullmatch(digest) or _GIT_BLOB.fullmatch(digest)):
         raise ValueError(f"the hub declares no sha256 for {file.path}")
-    return Declared(digest, facts.commit_hash or file.revision, facts.size)
+    return HubFacts(digest, facts.commit_hash or file.revision, facts.size)
 
 
-def receive(file: HubFile, declared: Declared, arrived: Path) -> None:
+def receive(file: HubFile, declared: HubFacts, arrived: Path) -> None:
     """Download what is missing of a file.
 
     `hf_hub_download` begins anew in every process (huggingface_hub 2), so its inner part is used,
@@ -107,7 +107,7 @@ def receive(file: HubFile, declared: Declared, arrived: Path) -> None:
 
 
 def digest_of(path: Path, like: str) -> str:
-    """Hash of a file, of the kind that another hash is of; see `Declared`."""
+    """Hash of a file, of the kind that another hash is of; see `HubFacts`."""
     digest = hashlib.sha256()
     if not SHA256.fullmatch(like):
         digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)

@@ -14,7 +14,7 @@ from codecsleuth.data.codecfake.unpack import Advance, unpack
 from codecsleuth.errors import DataError
 from codecsleuth.storage import write_atomically
 from codecsleuth.weights import hub
-from codecsleuth.weights.hub import Announce, Declared, HubFile, silent
+from codecsleuth.weights.hub import Announce, HubFacts, HubFile, silent
 
 #: No commit is stated anywhere; the one met first is kept to until all is there.
 REVISION: Final = "main"
@@ -94,7 +94,7 @@ def _fetch_subset(
     announce(f"{subset}: {clips} files in {out}")
 
 
-def _ask(file: HubFile) -> Declared:
+def _ask(file: HubFile) -> HubFacts:
     declared = hub.asking(file.name, DataError, lambda: hub.ask(file))
     known = SHA256.get(file.name, declared.digest)
     if declared.digest != known:
@@ -105,7 +105,7 @@ def _ask(file: HubFile) -> Declared:
     return declared
 
 
-def _obtain(file: HubFile, declared: Declared, out: Path) -> Path:
+def _obtain(file: HubFile, declared: HubFacts, out: Path) -> Path:
     """A file in the folder of downloads; it has its name there once its hash is right."""
     path = out / "downloads" / file.name
     if path.is_file():
@@ -123,7 +123,7 @@ def _obtain(file: HubFile, declared: Declared, out: Path) -> Path:
     return arrived.replace(path)
 
 
-def _check_disk(out: Path, declared: Sequence[Declared]) -> None:
+def _check_disk(out: Path, declared: Sequence[HubFacts]) -> None:
     downloads = (out / "downloads").glob("*")
     needed = sum(one.bytes or 0 for one in declared) - sum(f.stat().st_size for f in downloads)
     free = shutil.disk_usage(out).free
