@@ -13,12 +13,14 @@ from codecsleuth.cli import status
 from codecsleuth.cli.loading import Computing
 from codecsleuth.cli.options import (
     AllowMissingOption,
+    BootstrapOption,
     CalibrationOption,
     Device,
     DeviceOption,
     JsonOption,
     OfflineOption,
     OutputOption,
+    PlotsOption,
     Precision,
     PrecisionOption,
     ProtocolOption,
@@ -144,16 +146,12 @@ def evaluate(
             help="Write each clip's scores there, as CSV (.csv, .csv.gz or .csv.xz).",
         ),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write a page with plots there.")
-    ] = None,
+    report: PlotsOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Let --output, --scores and --report overwrite a file.")
     ] = False,
     allow_missing: AllowMissingOption = False,
-    bootstrap: Annotated[
-        int, typer.Option(min=0, max=100_000, help="Draws for the intervals; 0 for none.")
-    ] = 1000,
+    bootstrap: BootstrapOption = 1000,
     device: DeviceOption = Device.cpu,
     precision: PrecisionOption = Precision.float32,
     workers: WorkersOption = None,

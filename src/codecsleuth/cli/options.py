@@ -81,6 +81,14 @@ ProtocolOption = Annotated[
 AllowMissingOption = Annotated[
     bool, typer.Option("--allow-missing", help="Go on without audio that is not there.")
 ]
+PlotsOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE.html", help="Write a page with plots there."),
+]
+BootstrapOption = Annotated[
+    int,
+    typer.Option("--bootstrap", min=0, max=100_000, help="Draws for the intervals; 0 for none."),
+]
 
 
 class PanelCommand(TyperCommand):

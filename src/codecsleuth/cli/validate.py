@@ -12,6 +12,7 @@ from codecsleuth.cli import status
 from codecsleuth.cli.loading import Computing
 from codecsleuth.cli.options import (
     AllowMissingOption,
+    BootstrapOption,
     CalibrationOption,
     Device,
     DeviceOption,
@@ -19,6 +20,7 @@ from codecsleuth.cli.options import (
     ModelOption,
     OfflineOption,
     OutputOption,
+    PlotsOption,
     Precision,
     PrecisionOption,
     WorkersOption,
@@ -59,9 +61,7 @@ def validate(
     calibration: CalibrationOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write a page with plots there.")
-    ] = None,
+    report: PlotsOption = None,
     calibration_out: Annotated[
         Path | None,
         typer.Option(
@@ -76,9 +76,7 @@ def validate(
         ),
     ] = False,
     allow_missing: AllowMissingOption = False,
-    bootstrap: Annotated[
-        int, typer.Option(min=0, max=100_000, help="Draws for the intervals; 0 for none.")
-    ] = 1000,
+    bootstrap: BootstrapOption = 1000,
     device: DeviceOption = Device.cpu,
     precision: PrecisionOption = Precision.float32,
     workers: WorkersOption = None,
