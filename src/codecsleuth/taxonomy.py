@@ -44,7 +44,6 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "M1": TASKS,
     "M2": AXES,
 }
-BIN_CODEC: Final = CLASSES["BIN"].index("codec")
 BIN_BONA_FIDE: Final = CLASSES["BIN"].index("bona fide")
 
 

@@ -13,7 +13,6 @@ from codecsleuth.errors import UsageError
 if TYPE_CHECKING:
     from codecsleuth.models.network import Network
 
-DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
 #: The command line's and the library's: the same file and model give the same digits.
 DEFAULT_DEVICE: Final = "cpu"

@@ -151,10 +151,6 @@ def _passage_findings(passages: Sequence[Passage]) -> Iterator[Finding]:
         yield finding("several_passages", neural=len(neural), seconds=seconds, all=len(passages))
 
 
-def _trace(logits: Logits, calibration: Calibration) -> float:
-    return float(calibration.trace_log_odds(detection_logits(logits)))
-
-
 def _probabilities(logits: Logits, calibration: Calibration) -> dict[str, float]:
     values = calibration.probabilities(detection_logits(logits))
     return {name: float(value) for name, value in values.items()}
